@@ -1,0 +1,2 @@
+//! The command line: run, validate, schema, checkpoint.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The client of the coordinator used by the command line, agent and worker.

@@ -1,0 +1,10 @@
+//! What every process shares: ids, the job spec, which sample comes when, and limits.
+//!
+//! **Invariant:** pure. No clock, no randomness, no I/O, no threads; `clippy.toml` beside this crate enforces it.
+
+pub mod ids;
+pub mod limits;
+pub mod order;
+pub mod partition;
+pub mod schedule;
+pub mod spec;

@@ -1,0 +1,21 @@
+//! Every limit on what comes from outside, each with its reason.
+
+/// Ids become file names; this leaves room for suffixes within the 255 bytes of a file name.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// A job spec is written by hand; a larger one is a wrong file.
+pub const MAX_SPEC_BYTES: usize = 1 << 20;
+
+/// Shards of a job: each costs a forward and backward pass of its own in every step.
+pub const MAX_DATA_SHARDS: u32 = 4_096;
+
+/// Device slots of one node: one process each.
+pub const MAX_SLOTS: u32 = 256;
+
+/// Longest message on a session: a spec, with room for the wrapping. tonic's own default is 4 MiB.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+/// Lines of a dead worker's log that travel with its obituary, and the longest of them.
+pub const MAX_LAST_LINES: usize = 20;
+/// See [`MAX_LAST_LINES`].
+pub const MAX_LAST_LINE_BYTES: usize = 400;

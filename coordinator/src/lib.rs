@@ -1,0 +1,1 @@
+//! The coordinator: consensus, leader loop and API around the pure state machine.

@@ -1,0 +1,1 @@
+//! The coordinator's replicated state: commands, membership, placement and owed actions; pure.

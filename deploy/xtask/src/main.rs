@@ -1,0 +1,2 @@
+//! Set-up, quickstart, lint and tests: cargo xtask COMMAND.
+fn main() {}

@@ -1,0 +1,8 @@
+//! Generates the types from `proto/convoy.proto` without a protoc on the machine.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto/convoy.proto");
+    let descriptors = protox::compile(["convoy.proto"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Starts clusters of real processes for tests and looks after them.

@@ -1,0 +1,2 @@
+//! The agent of a node: starts, watches and ends one worker process per device slot.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Checkpoint slices, manifests, verification and export; no libtorch.

@@ -1,0 +1,1 @@
+//! All-reduce groups over a TCP ring that can be aborted.

@@ -1,0 +1,1 @@
+//! Models, optimizer, evaluation and the training step.
