@@ -1,0 +1,260 @@
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
+
+use super::*;
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn of_many_concurrent_creators_exactly_one_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slice");
+    let start = Barrier::new(8);
+    let outcomes: Vec<(u8, Created)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8u8)
+            .map(|creator| {
+                let (path, start) = (&path, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    (
+                        creator,
+                        create_new(path, |w| w.write_all(&[creator; 100_000])).unwrap(),
+                    )
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let winners: Vec<u8> = outcomes
+        .iter()
+        .filter(|(_, c)| *c == Created::New)
+        .map(|(creator, _)| *creator)
+        .collect();
+    assert_eq!(winners.len(), 1, "{outcomes:?}");
+    assert_eq!(fs::read(&path).unwrap(), vec![winners[0]; 100_000]);
+    assert_eq!(names(folder.path()), ["slice"]);
+}
+
+#[test]
+fn created_file_is_readable_by_all_whatever_the_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    // The temporary folder itself is 0700, so that a mode of 0644 was set on purpose.
+    create_new(&path, |w| w.write_all(b"x")).unwrap();
+    assert_eq!(mode(&path), 0o644);
+    replace(&path, |w| w.write_all(b"y")).unwrap();
+    assert_eq!(mode(&path), 0o644);
+}
+
+#[test]
+fn writer_that_fails_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let error = create_new(&path, |w| {
+        w.write_all(&[1; 1_000_000])?;
+        Err(io::Error::other("the tensor is gone"))
+    })
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot write {}: the tensor is gone", path.display())
+    );
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn failed_replacement_keeps_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, "old").unwrap();
+    replace(&path, |_| Err(io::Error::other("no"))).unwrap_err();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
+fn existing_file_is_never_replaced_by_create_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, "first").unwrap();
+    assert_eq!(
+        create_new(&path, |w| w.write_all(b"second")).unwrap(),
+        Created::AlreadyThere
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+}
+
+#[test]
+fn readers_see_old_or_new_during_a_replacement() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    replace(&path, |w| w.write_all(&[0; 50_000])).unwrap();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for round in 1..=40u8 {
+                replace(&path, |w| w.write_all(&[round; 50_000])).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let bytes = fs::read(&path).unwrap();
+            assert_eq!(bytes.len(), 50_000);
+            assert!(bytes.iter().all(|byte| *byte == bytes[0]));
+        }
+    });
+    assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
+fn file_systems_without_nameless_files_behave_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = Folder::of(&folder.path().join("file")).unwrap();
+    let path = folder.path().join("file");
+    let publish = |text: &str| {
+        let mut file = Unfinished::named(&opened, &path).unwrap();
+        file.file_mut().write_all(text.as_bytes()).unwrap();
+        file.publish_new(&path).unwrap()
+    };
+    drop(Unfinished::named(&opened, &path).unwrap());
+    assert!(
+        names(folder.path()).is_empty(),
+        "an abandoned file is removed"
+    );
+    assert_eq!(publish("first"), Created::New);
+    assert_eq!(publish("second"), Created::AlreadyThere);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+    Unfinished::named(&opened, &path)
+        .unwrap()
+        .publish_over(&path)
+        .unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "");
+    assert_eq!(mode(&path), 0o644);
+    assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
+fn missing_folder_is_named_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let error = create_new(&missing.join("file"), |_| Ok(())).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot open folder {}: No such file or directory (os error 2)",
+            missing.display()
+        )
+    );
+}
+
+#[test]
+fn probing_creates_the_folder_and_leaves_it_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a/b/c");
+    probe_writable(&deep).unwrap();
+    assert!(names(&deep).is_empty());
+    probe_writable(&deep).unwrap();
+}
+
+#[test]
+fn probing_names_what_stands_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = probe_writable(&file.join("checkpoints")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot create folder {}: File exists (os error 17)",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn full_disk_is_told_with_the_bytes_that_are_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let error = create_new(&path, |_| Err(rustix::io::Errno::NOSPC.into())).unwrap_err();
+    let free = error.free_bytes.unwrap();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot write {}: No space left on device (os error 28); {free} bytes are free on its file system: \
+             make room or choose another folder",
+            path.display()
+        )
+    );
+}
+
+/// Set in the process that this test starts again inside a mount namespace of its own.
+const TINY_DISK: &str = "CONVOY_FILES_TINY_DISK";
+
+#[test]
+fn disk_that_fills_up_keeps_no_part_of_the_file() {
+    if let Some(disk) = std::env::var_os(TINY_DISK) {
+        fill_up(Path::new(&disk));
+        return;
+    }
+    let disk = tempfile::tempdir().unwrap();
+    let program = std::env::current_exe().unwrap();
+    let run = "mount -t tmpfs -o size=64k tmpfs \"$1\" || exit 77; \
+               exec \"$2\" --exact tests::disk_that_fills_up_keeps_no_part_of_the_file";
+    let inside = std::process::Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            run,
+            "sh",
+        ])
+        .args([disk.path(), program.as_path()])
+        .env(TINY_DISK, disk.path())
+        .output();
+    let Ok(output) = inside else {
+        println!("skipped: there is no `unshare` to make a tiny disk with");
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    if text.contains("running 1 test") {
+        assert!(output.status.success(), "{text}");
+    } else {
+        println!(
+            "skipped: this user may mount no tiny disk: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+fn fill_up(disk: &Path) {
+    let path = disk.join("file");
+    let error = create_new(&path, |w| w.write_all(&[1; 200_000])).unwrap_err();
+    assert_eq!(
+        error.free_bytes,
+        Some(0),
+        "looked up while the file was still open: {error}"
+    );
+    assert!(names(disk).is_empty());
+    create_new(&path, |w| w.write_all(&[1; 20_000])).unwrap();
+    replace(&path, |w| w.write_all(&[2; 60_000])).unwrap_err();
+    assert_eq!(fs::read(&path).unwrap(), vec![1; 20_000]);
+    assert_eq!(names(disk), ["file"]);
+}
