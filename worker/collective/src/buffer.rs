@@ -1,0 +1,59 @@
+//! Memory that is lent to a collective.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::element::{Dtype, Element, Elements};
+
+/// Memory that the caller lends from [`submit`](crate::Collective::submit) until [`wait`](crate::Collective::wait) returned.
+pub trait SharedBuffer: Send + Sync {
+    /// The type of its elements.
+    fn dtype(&self) -> Dtype;
+
+    /// How many elements it has; the same for all ranks.
+    fn len(&self) -> usize;
+
+    /// Calls `visit` exactly once with all elements. The collective keeps the call open for as long as the operation
+    /// takes, so nobody else may want the elements before `wait` returned.
+    fn with_elements(&self, visit: &mut dyn FnMut(Elements<'_>));
+
+    /// Whether it has no elements.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A vector in main memory that can be lent, for metrics, flags and tests.
+#[derive(Debug, Default)]
+pub struct HostBuffer<T> {
+    values: Mutex<Vec<T>>,
+}
+
+impl<T: Element> HostBuffer<T> {
+    /// Holds these values.
+    #[must_use]
+    pub fn new(values: Vec<T>) -> Self {
+        Self {
+            values: Mutex::new(values),
+        }
+    }
+
+    /// The values. Waits while an operation uses them.
+    pub fn values(&self) -> MutexGuard<'_, Vec<T>> {
+        // A panic elsewhere leaves numbers behind, and any numbers are valid.
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Element> SharedBuffer for HostBuffer<T> {
+    fn dtype(&self) -> Dtype {
+        T::DTYPE
+    }
+
+    fn len(&self) -> usize {
+        self.values().len()
+    }
+
+    fn with_elements(&self, visit: &mut dyn FnMut(Elements<'_>)) {
+        visit(T::elements(&mut self.values()));
+    }
+}
