@@ -85,7 +85,9 @@ fn stop_kills_a_child_that_ignores_the_request() {
 
 #[test]
 fn child_leaves_the_process_group_of_the_terminal() {
-    let child = start(shell("read _ _ _ _ group _ < /proc/$$/stat; test $group = $$"));
+    let child = start(shell(
+        "read _ _ _ _ group _ < /proc/$$/stat; test $group = $$",
+    ));
     assert_eq!(child.wait().how, "exit code 0");
 }
 
