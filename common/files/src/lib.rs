@@ -46,6 +46,8 @@ pub fn create_new(
     let folder = Folder::of(path)?;
     // Saves writing what would be thrown away; the link below decides all the same.
     if folder.has(path)? {
+        // Whoever created it may not have come that far.
+        folder.sync()?;
         return Ok(Created::AlreadyThere);
     }
     let mut file = Unfinished::in_folder(&folder, path)?;
