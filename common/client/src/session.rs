@@ -1,0 +1,242 @@
+//! A session: reports up, directives down, over one stream that heartbeats keep alive.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_stream::Stream;
+use tonic::Streaming;
+
+use crate::address::CoordinatorAddress;
+use crate::connect::{channel, persist};
+use crate::error::ClientError;
+use crate::side::{AgentSide, Side, WorkerSide};
+
+/// A sixth of the silence after which the coordinator gives a peer up.
+pub const HEARTBEAT_PERIOD: Duration = Duration::from_millis(500);
+
+/// Reports that may wait for the network. Each is small and they are few per second: a full queue means that the
+/// coordinator has stopped reading.
+const WAITING_REPORTS: usize = 256;
+
+/// The session of an agent.
+pub type AgentSession = Session<AgentSide>;
+
+/// The session of a worker.
+pub type WorkerSession = Session<WorkerSide>;
+
+/// The session has ended; the report was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session with the coordinator has ended")]
+pub struct SessionClosed;
+
+/// One open session. Dropping it breaks the stream off; [`Session::close`] ends it in order.
+pub struct Session<S: Side> {
+    address: CoordinatorAddress,
+    reporter: Reporter<S>,
+    directives: Streaming<S::DirectiveMessage>,
+    close: oneshot::Sender<()>,
+}
+
+impl<S: Side> Session<S> {
+    /// Connects, says hello and starts to send heartbeats on a task of its own; must be called within a tokio runtime.
+    /// Tries again, with growing and jittered waits, while nobody answers.
+    ///
+    /// # Errors
+    /// If the coordinator refuses (another protocol version, an evicted incarnation), or nobody answers within `limit`.
+    pub async fn open(
+        address: &CoordinatorAddress,
+        hello: S::Hello,
+        limit: Duration,
+    ) -> Result<Self, ClientError> {
+        persist(address, limit, async || {
+            Self::open_once(address, hello.clone()).await
+        })
+        .await
+    }
+
+    async fn open_once(address: &CoordinatorAddress, hello: S::Hello) -> Result<Self, ClientError> {
+        let channel = channel(address, S::OPEN).await?;
+        let (queue, queued) = mpsc::channel(WAITING_REPORTS);
+        let (close, closing) = oneshot::channel();
+        let reporter = Reporter { queue };
+        // Room for the first report is certain.
+        let _ = reporter.try_send(S::hello(hello));
+        let directives = S::call(
+            channel,
+            Outgoing::<S> {
+                queued,
+                closing: Some(closing),
+            },
+        )
+        .await
+        .map_err(|status| ClientError::from_status(address, S::OPEN, &status))?
+        .into_inner();
+        tokio::spawn(send_heartbeats::<S>(reporter.queue.downgrade()));
+        Ok(Self {
+            address: address.clone(),
+            reporter,
+            directives,
+            close,
+        })
+    }
+
+    /// Queues a report behind the earlier ones; waits while the queue is full.
+    ///
+    /// # Errors
+    /// If the session has ended.
+    pub async fn send(&self, report: S::Report) -> Result<(), SessionClosed> {
+        self.reporter.send(report).await
+    }
+
+    /// A handle that sends on this session from anywhere.
+    #[must_use]
+    pub fn reporter(&self) -> Reporter<S> {
+        self.reporter.clone()
+    }
+
+    /// The next directive; `None` when the coordinator ended the session. Cancelling the wait loses nothing.
+    ///
+    /// # Errors
+    /// If the connection broke, or the directive is of a kind that this version does not know.
+    pub async fn next_directive(&mut self) -> Result<Option<S::Directive>, ClientError> {
+        let message = self
+            .directives
+            .message()
+            .await
+            .map_err(|status| ClientError::from_status(&self.address, S::OPEN, &status))?;
+        message
+            .map(|message| {
+                S::unwrap(message).ok_or_else(|| ClientError::Malformed {
+                    address: self.address.clone(),
+                    what: "a directive of unknown kind".to_owned(),
+                })
+            })
+            .transpose()
+    }
+
+    /// Ends the session in order: what is queued is still sent, later reports are refused, and the coordinator gets up to
+    /// `limit` to end its side. Returns whether it did, that is, whether all reports are known to have arrived.
+    pub async fn close(mut self, limit: Duration) -> bool {
+        // Nobody listens only when the stream is gone already.
+        let _ = self.close.send(());
+        let drain = async {
+            loop {
+                match self.directives.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+        };
+        timeout(limit, drain).await.unwrap_or(false)
+    }
+}
+
+impl<S: Side> fmt::Debug for Session<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends reports on a session; see [`Session::reporter`].
+pub struct Reporter<S: Side> {
+    queue: mpsc::Sender<S::Report>,
+}
+
+impl<S: Side> Clone for Reporter<S> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+impl<S: Side> Reporter<S> {
+    /// Queues a report; waits while the queue is full.
+    ///
+    /// # Errors
+    /// If the session has ended.
+    pub async fn send(&self, report: S::Report) -> Result<(), SessionClosed> {
+        self.queue.send(report).await.map_err(|_| SessionClosed)
+    }
+
+    /// As [`Reporter::send`], for threads outside the runtime.
+    ///
+    /// # Errors
+    /// If the session has ended.
+    ///
+    /// # Panics
+    /// On a thread of the runtime.
+    pub fn blocking_send(&self, report: S::Report) -> Result<(), SessionClosed> {
+        self.queue.blocking_send(report).map_err(|_| SessionClosed)
+    }
+
+    /// Queues a report if there is room, and says whether there was; for reports that a later one makes up for.
+    ///
+    /// # Errors
+    /// If the session has ended.
+    pub fn try_send(&self, report: S::Report) -> Result<bool, SessionClosed> {
+        match self.queue.try_send(report) {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(_)) => Ok(false),
+            Err(TrySendError::Closed(_)) => Err(SessionClosed),
+        }
+    }
+
+    /// Waits until the session has ended.
+    pub async fn closed(&self) {
+        self.queue.closed().await;
+    }
+}
+
+impl<S: Side> fmt::Debug for Reporter<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter")
+            .field("room", &self.queue.capacity())
+            .finish()
+    }
+}
+
+/// Holds the queue weakly: heartbeats alone must not keep a session open that nobody uses any more.
+async fn send_heartbeats<S: Side>(queue: mpsc::WeakSender<S::Report>) {
+    let mut ticks = interval(HEARTBEAT_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(queue) = queue.upgrade() else { return };
+        // Where the queue is full, a report that says as much is on its way already.
+        if (Reporter::<S> { queue }).try_send(S::heartbeat()).is_err() {
+            return;
+        }
+    }
+}
+
+/// The reports on their way out; ends after the queued ones once it is told to close.
+struct Outgoing<S: Side> {
+    queued: mpsc::Receiver<S::Report>,
+    closing: Option<oneshot::Receiver<()>>,
+}
+
+impl<S: Side> Stream for Outgoing<S> {
+    type Item = S::ReportMessage;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(closing) = self.closing.as_mut()
+            && Pin::new(closing).poll(context).is_ready()
+        {
+            self.closing = None;
+            self.queued.close();
+        }
+        self.queued
+            .poll_recv(context)
+            .map(|report| report.map(S::wrap))
+    }
+}
