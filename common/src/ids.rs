@@ -64,7 +64,9 @@ number_id! {
 
 /// Why a text is no id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} {text:?} must be 1 to {MAX_ID_BYTES} letters, digits, '-', '_' or '.', starting with a letter or digit")]
+#[error(
+    "{kind} {text:?} must be 1 to {MAX_ID_BYTES} letters, digits, '-', '_' or '.', starting with a letter or digit"
+)]
 pub struct InvalidId {
     kind: &'static str,
     text: String,
@@ -120,11 +122,15 @@ fn is_id(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() <= MAX_ID_BYTES
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 /// One try at forming a generation. Compared as `(term, counter)`; a smaller one is refused wherever it shows up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Attempt {
     /// Term of the leader that started it.
     pub term: u64,
@@ -151,12 +157,18 @@ pub struct WorkerRef {
 
 impl fmt::Display for WorkerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "worker {} of job {} (incarnation {})", self.worker, self.job, self.incarnation)
+        write!(
+            f,
+            "worker {} of job {} (incarnation {})",
+            self.worker, self.job, self.incarnation
+        )
     }
 }
 
 /// What a worker is about to do, in the order in which it happens at one step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Run the next training step.
@@ -169,7 +181,9 @@ pub enum Phase {
 }
 
 /// How far a worker is; compared in the order of its fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Position {
     /// The generation it adopted.
     pub generation: Generation,
@@ -178,3 +192,6 @@ pub struct Position {
     /// What it is about to do.
     pub phase: Phase,
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,3 +8,7 @@ pub mod order;
 pub mod partition;
 pub mod schedule;
 pub mod spec;
+pub mod summary;
+
+#[cfg(test)]
+mod property_tests;

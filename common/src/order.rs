@@ -29,7 +29,11 @@ impl SampleOrder {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             mix(state)
         });
-        Self { samples, half_bits, keys }
+        Self {
+            samples,
+            half_bits,
+            keys,
+        }
     }
 
     /// The sample at `position` of the epoch, `0 <= position < samples`.
@@ -38,7 +42,11 @@ impl SampleOrder {
     /// If `position` is not below the number of samples: an error of the caller.
     #[must_use]
     pub fn sample_at(&self, position: u64) -> u64 {
-        assert!(position < self.samples, "position {position} of an epoch of {} samples", self.samples);
+        assert!(
+            position < self.samples,
+            "position {position} of an epoch of {} samples",
+            self.samples
+        );
         // The domain is less than 4 times `samples`, so that fewer than 4 rounds of walking are expected.
         let mut value = self.permute(position);
         while value >= self.samples {
@@ -70,3 +78,12 @@ pub fn mix(value: u64) -> u64 {
 pub fn sample_hash(sample: u64) -> u64 {
     mix(sample.wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
+
+/// The accounting's sum over every sample of a dataset of `samples` once: what the sum of a whole epoch must be.
+#[must_use]
+pub fn dataset_hash_sum(samples: u64) -> u64 {
+    (0..samples).map(sample_hash).fold(0, u64::wrapping_add)
+}
+
+#[cfg(test)]
+mod tests;

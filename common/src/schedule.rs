@@ -29,3 +29,6 @@ impl CosineSchedule {
         self.peak * (self.final_factor + (1.0 - self.final_factor) * cosine)
     }
 }
+
+#[cfg(test)]
+mod tests;
