@@ -19,3 +19,9 @@ pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 pub const MAX_LAST_LINES: usize = 20;
 /// See [`MAX_LAST_LINES`].
 pub const MAX_LAST_LINE_BYTES: usize = 400;
+
+/// Problems of one spec that are shown: who has more fixes these first.
+pub const MAX_SPEC_PROBLEMS: usize = 40;
+
+/// An environment variable with its `=` and closing NUL: Linux refuses to start a process with a longer one (`MAX_ARG_STRLEN`).
+pub const MAX_ENV_VARIABLE_BYTES: usize = 128 << 10;

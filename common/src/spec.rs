@@ -1,4 +1,21 @@
 //! The job spec: what a user writes in TOML to say what to train.
+//!
+//! **Invariant:** these structs are the only description of a spec. Its JSON schema is derived from them, and unknown
+//! keys, types and ranges are checked against that schema; what no single field can say is in `spec/rules.rs`.
+
+mod document;
+mod finding;
+mod json;
+mod key_path;
+mod nearest;
+mod parse;
+mod problem;
+mod rules;
+mod shape;
+mod shape_check;
+#[cfg(test)]
+mod tests;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,12 +24,22 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::MAX_DATA_SHARDS;
+
+pub use problem::{Place, Problem, SpecErrors};
+pub use shape::json_schema;
+pub use workers::WorkersRefused;
+
 /// A job: model, data and how to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
     /// Name of the job; its id is made from it. Letters, digits, '-', '_', '.'.
-    #[garde(length(bytes, min = 1, max = 64), pattern(r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
+    #[schemars(
+        length(min = 1, max = 64),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    )]
+    #[garde(custom(rules::job_name))]
     pub name: String,
     /// What to train.
     #[garde(dive)]
@@ -71,16 +98,20 @@ pub struct DataSpec {
     #[garde(skip)]
     pub format: DataFormat,
     /// Training images. A `.gz` file is decompressed once, beside itself.
-    #[garde(skip)]
+    #[schemars(length(min = 1))]
+    #[garde(custom(rules::file_path))]
     pub train_images: PathBuf,
     /// Training labels.
-    #[garde(skip)]
+    #[schemars(length(min = 1))]
+    #[garde(custom(rules::file_path))]
     pub train_labels: PathBuf,
     /// Test images.
-    #[garde(skip)]
+    #[schemars(length(min = 1))]
+    #[garde(custom(rules::file_path))]
     pub test_images: PathBuf,
     /// Test labels.
-    #[garde(skip)]
+    #[schemars(length(min = 1))]
+    #[garde(custom(rules::file_path))]
     pub test_labels: PathBuf,
     /// Subtracted from each channel after scaling to 0..1.
     #[garde(length(min = 1, max = 4), inner(range(min = 0.0, max = 1.0)))]
@@ -126,7 +157,7 @@ pub struct TrainingSpec {
     pub global_batch: u32,
     /// Logical streams of samples: each step takes one micro-batch from each. Default: `elastic.max_workers`.
     #[serde(default)]
-    #[garde(inner(range(min = 1, max = 4096)))]
+    #[garde(range(min = 1, max = MAX_DATA_SHARDS))]
     pub data_shards: Option<u32>,
     /// Determines initial weights, sample order and augmentation.
     #[serde(default)]
@@ -223,7 +254,11 @@ pub struct ScheduleSpec {
 
 impl Default for ScheduleSpec {
     fn default() -> Self {
-        Self { name: ScheduleName::Cosine, warmup_epochs: 0.0, final_factor: 0.0 }
+        Self {
+            name: ScheduleName::Cosine,
+            warmup_epochs: 0.0,
+            final_factor: 0.0,
+        }
     }
 }
 
@@ -240,16 +275,19 @@ pub enum ScheduleName {
 #[serde(deny_unknown_fields, default)]
 pub struct ElasticSpec {
     /// Fewer workers wait.
-    #[garde(range(min = 1, max = 4096))]
+    #[garde(range(min = 1, max = MAX_DATA_SHARDS))]
     pub min_workers: u32,
     /// More workers are not used.
-    #[garde(range(min = 1, max = 4096))]
+    #[garde(range(min = 1, max = MAX_DATA_SHARDS))]
     pub max_workers: u32,
 }
 
 impl Default for ElasticSpec {
     fn default() -> Self {
-        Self { min_workers: 1, max_workers: 8 }
+        Self {
+            min_workers: 1,
+            max_workers: 8,
+        }
     }
 }
 
@@ -258,7 +296,8 @@ impl Default for ElasticSpec {
 #[serde(deny_unknown_fields)]
 pub struct CheckpointSpec {
     /// Folder for the checkpoints of all runs; each job makes its own below it.
-    #[garde(skip)]
+    #[schemars(length(min = 1))]
+    #[garde(custom(rules::file_path))]
     pub folder: PathBuf,
     /// Epochs between two checkpoints.
     #[serde(default = "one")]
@@ -270,6 +309,8 @@ impl JobSpec {
     /// The number of data shards: as said, or the largest number of workers.
     #[must_use]
     pub fn data_shards(&self) -> u32 {
-        self.training.data_shards.unwrap_or(self.elastic.max_workers)
+        self.training
+            .data_shards
+            .unwrap_or(self.elastic.max_workers)
     }
 }
