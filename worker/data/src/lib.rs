@@ -1,1 +1,22 @@
-//! Dataset readers, augmentation and the pipeline that prepares batches ahead of the step; no libtorch.
+//! Dataset readers, augmentation and what prepares batches ahead of the step; no libtorch.
+//!
+//! **Invariant:** what a batch holds is a function of the job's seed, the request and the files. Neither the worker, nor the
+//! number of workers, threads or batches ahead appears in it.
+//!
+//! **Boundary:** files are read, and a `.gz` is decompressed beside itself; nothing else is written. A file must keep its
+//! length while a job runs: a mapped file that is cut short ends the process with SIGBUS.
+
+mod dataset;
+mod error;
+mod idx;
+mod splits;
+mod storage;
+pub mod synthetic;
+mod transform;
+
+pub use dataset::{Dataset, ImageShape, Sample};
+pub use error::{DataError, FileProblem};
+pub use idx::MAX_IMAGE_SIDE_PX;
+pub use splits::{Fingerprint, Splits, open};
+pub use storage::{MAX_DECOMPRESSED_BYTES, MAX_IN_MEMORY_BYTES};
+pub use transform::Transform;
