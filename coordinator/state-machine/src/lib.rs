@@ -1,1 +1,32 @@
-//! The coordinator's replicated state: commands, membership, placement and owed actions; pure.
+//! The coordinator's replicated state and what is decided from it; pure.
+//!
+//! [`Cluster::apply`] is the only way to change the state, and it is deterministic: the same commands give equal states
+//! on every replica. What is owed to the outside is computed from the state by [`actions`], never emitted by `apply`, so
+//! that a new leader carries on where the old one stopped. [`membership`], [`slices`] and [`cause`] hold what a leader
+//! knows beyond the state and may lose: they end in commands, which `apply` checks again.
+//!
+//! **Invariant:** no clock, no randomness, no I/O, no threads, no hash maps; `clippy.toml` beside this crate enforces it.
+//!
+//! **Boundary:** nothing here knows of protobuf, sockets or consensus.
+
+pub mod actions;
+pub mod cause;
+pub mod cluster;
+pub mod command;
+pub mod job;
+pub mod limits;
+pub mod membership;
+pub mod node;
+pub mod placement;
+pub mod records;
+pub mod refusal;
+pub mod slices;
+pub mod time;
+pub mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use cluster::Cluster;
+pub use command::{Command, Outcome};
+pub use refusal::Refusal;
