@@ -1,0 +1,269 @@
+//! Flat memory that autograd writes through views and that is lent to the communication thread piece by piece.
+#![expect(
+    unsafe_code,
+    reason = "slices over tensor memory, shared with another thread under a lending protocol"
+)]
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tch::{Device, Kind, Tensor};
+
+/// Elements of flat memory, typed.
+#[derive(Debug)]
+pub enum Elements<'a> {
+    /// Gradients, parameters, buffers.
+    F32(&'a mut [f32]),
+    /// Counts and flags.
+    I64(&'a mut [i64]),
+}
+
+/// One contiguous CPU tensor of f32 or i64. Parameters and gradients are views into it and stay where they are.
+pub struct FlatBuffer {
+    tensor: Tensor,
+    kind: Kind,
+    elements: usize,
+    /// Regions that are lent at present.
+    lent: Arc<AtomicUsize>,
+}
+
+impl FlatBuffer {
+    /// Zeroed memory for `elements` values of `kind`.
+    ///
+    /// # Panics
+    /// If `kind` is neither `Float` nor `Int64`: an error of the caller.
+    #[must_use]
+    pub fn zeros(elements: usize, kind: Kind) -> Self {
+        assert!(
+            matches!(kind, Kind::Float | Kind::Int64),
+            "flat memory of {kind:?} is not made"
+        );
+        let tensor = Tensor::zeros([signed(elements)], (kind, Device::Cpu));
+        Self {
+            tensor,
+            kind,
+            elements,
+            lent: Arc::default(),
+        }
+    }
+
+    /// A tensor of `shape` that shares the memory from `offset` on.
+    pub fn view(&self, offset: usize, shape: &[i64]) -> Tensor {
+        let elements = shape.iter().product::<i64>();
+        self.tensor.narrow(0, signed(offset), elements).view(shape)
+    }
+
+    /// The whole memory as one tensor.
+    ///
+    /// # Panics
+    /// If a region is lent: an error of the caller.
+    pub fn tensor(&self) -> &Tensor {
+        let lent = self.lent.load(Ordering::Acquire);
+        assert!(lent == 0, "{lent} regions of a flat buffer are lent");
+        &self.tensor
+    }
+
+    /// How many values it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.elements
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.elements == 0
+    }
+
+    /// A part that can be lent to another thread. Regions of one buffer must not overlap.
+    ///
+    /// # Panics
+    /// If `range` reaches beyond the buffer: an error of the caller.
+    #[must_use]
+    pub fn region(&self, range: Range<usize>) -> Arc<Region> {
+        assert!(
+            range.start <= range.end && range.end <= self.elements,
+            "{range:?} of {} elements",
+            self.elements
+        );
+        let size = if self.kind == Kind::Float {
+            size_of::<f32>()
+        } else {
+            size_of::<i64>()
+        };
+        Arc::new(Region {
+            // SAFETY: `range` lies within the tensor's memory, checked above.
+            pointer: unsafe { self.tensor.data_ptr().cast::<u8>().add(range.start * size) },
+            elements: range.len(),
+            kind: self.kind,
+            _memory: Mutex::new(self.tensor.shallow_clone()),
+            is_lent: AtomicBool::new(false),
+            lent: Arc::clone(&self.lent),
+        })
+    }
+
+    /// The values, for reading and writing by the owner.
+    ///
+    /// # Panics
+    /// If a region is lent: an error of the caller.
+    pub fn with_elements<R>(&mut self, visit: impl FnOnce(Elements<'_>) -> R) -> R {
+        let pointer = self.tensor().data_ptr().cast::<u8>();
+        // SAFETY: contiguous memory of `elements` values of `kind`; no region is lent (asserted by `tensor`), `self` is
+        // borrowed exclusively, and views are only written by operations on this thread.
+        visit(unsafe { typed(pointer, self.elements, self.kind) })
+    }
+}
+
+impl fmt::Debug for FlatBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FlatBuffer({} x {:?})", self.elements, self.kind)
+    }
+}
+
+/// A part of a [`FlatBuffer`] that belongs to autograd at home and to the communication thread while it is lent.
+///
+/// The protocol: the training thread calls [`Region::lend`] after the last write of a step into this part, the borrower uses
+/// [`Region::with_elements`], and the training thread calls [`Region::take_back`] once the borrower has said that it is done.
+pub struct Region {
+    pointer: *mut u8,
+    elements: usize,
+    kind: Kind,
+    /// Keeps the memory alive; never locked.
+    _memory: Mutex<Tensor>,
+    is_lent: AtomicBool,
+    lent: Arc<AtomicUsize>,
+}
+
+// SAFETY: the pointer is only followed in `with_elements`, which demands that the region is lent; see the protocol above.
+unsafe impl Send for Region {}
+// SAFETY: as for `Send`; the borrower is one thread, the one communication thread of the group.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// How many values it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.elements
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.elements == 0
+    }
+
+    /// `Float` or `Int64`.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Hands the part to the borrower.
+    ///
+    /// # Panics
+    /// If it is lent already: an error of the caller.
+    pub fn lend(&self) {
+        self.lent.fetch_add(1, Ordering::AcqRel);
+        assert!(
+            !self.is_lent.swap(true, Ordering::AcqRel),
+            "a region was lent twice"
+        );
+    }
+
+    /// Takes the part back, if it is lent.
+    pub fn take_back(&self) {
+        if self.is_lent.swap(false, Ordering::AcqRel) {
+            self.lent.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The values, for the borrower.
+    ///
+    /// # Panics
+    /// If the part is not lent: an error of the caller.
+    pub fn with_elements<R>(&self, visit: impl FnOnce(Elements<'_>) -> R) -> R {
+        assert!(
+            self.is_lent.load(Ordering::Acquire),
+            "a region was used that is not lent"
+        );
+        // SAFETY: the memory lives as long as `self._memory`; while lent it belongs to the one borrower.
+        visit(unsafe { typed(self.pointer, self.elements, self.kind) })
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Region({} x {:?})", self.elements, self.kind)
+    }
+}
+
+/// # Safety
+/// `pointer` must lead to `elements` values of `kind`, used by nobody else during `'a`.
+unsafe fn typed<'a>(pointer: *mut u8, elements: usize, kind: Kind) -> Elements<'a> {
+    if kind == Kind::Float {
+        // SAFETY: upheld by the caller; libtorch aligns its memory to 64 bytes.
+        Elements::F32(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), elements) })
+    } else {
+        // SAFETY: as above; `zeros` makes no third kind.
+        Elements::I64(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), elements) })
+    }
+}
+
+fn signed(elements: usize) -> i64 {
+    i64::try_from(elements).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_and_regions_share_the_memory() {
+        let buffer = FlatBuffer::zeros(10, Kind::Float);
+        let mut view = buffer.view(4, &[2, 2]);
+        let region = buffer.region(4..8);
+        region.lend();
+        region.with_elements(|elements| match elements {
+            Elements::F32(values) => values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0]),
+            Elements::I64(_) => panic!("made as f32"),
+        });
+        region.take_back();
+        let _ = view.f_mul_scalar_(2.0).unwrap();
+        assert_eq!(
+            Vec::<f32>::try_from(buffer.tensor()).unwrap(),
+            [0.0, 0.0, 0.0, 0.0, 2.0, 4.0, 6.0, 8.0, 0.0, 0.0]
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "1 regions of a flat buffer are lent")]
+    fn the_owner_keeps_off_while_a_region_is_lent() {
+        let buffer = FlatBuffer::zeros(4, Kind::Int64);
+        buffer.region(0..2).lend();
+        let _ = buffer.tensor();
+    }
+
+    #[test]
+    #[should_panic(expected = "not lent")]
+    fn a_region_at_home_is_not_the_borrowers() {
+        FlatBuffer::zeros(4, Kind::Int64)
+            .region(0..2)
+            .with_elements(|_| ());
+    }
+
+    #[test]
+    fn memory_outlives_its_buffer_while_a_region_is_held() {
+        let region = FlatBuffer::zeros(1 << 20, Kind::Float).region(0..1 << 20);
+        region.lend();
+        let sum = region.with_elements(|elements| match elements {
+            Elements::F32(values) => {
+                values.fill(1.0);
+                values.iter().sum::<f32>()
+            }
+            Elements::I64(_) => panic!("made as f32"),
+        });
+        assert!((sum - 1_048_576.0).abs() < 1.0);
+    }
+}

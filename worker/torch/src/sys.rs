@@ -1,0 +1,71 @@
+//! The C interface of `shim/shim.h`, and the one place where its messages become errors.
+#![expect(
+    unsafe_code,
+    reason = "FFI: the declarations and the ownership of messages"
+)]
+
+use std::ffi::{CStr, c_char, c_void};
+
+use torch_sys::C_tensor;
+
+use crate::TorchError;
+
+#[repr(C)]
+pub(crate) struct Hook {
+    _opaque: [u8; 0],
+}
+
+pub(crate) type HookFn = extern "C" fn(context: *mut c_void, parameter: usize);
+
+unsafe extern "C" {
+    fn convoy_free_message(message: *mut c_char);
+    fn convoy_build_settings() -> *mut c_char;
+    pub(crate) fn convoy_hook_add(
+        tensor: *mut C_tensor,
+        call: HookFn,
+        context: *mut c_void,
+        parameter: usize,
+        out: *mut *mut Hook,
+    ) -> *mut c_char;
+    pub(crate) fn convoy_hook_remove(hook: *mut Hook);
+    pub(crate) fn convoy_set_gradient(
+        tensor: *mut C_tensor,
+        gradient: *mut C_tensor,
+    ) -> *mut c_char;
+    pub(crate) fn convoy_fused_sgd(
+        parameters: *mut C_tensor,
+        gradients: *mut C_tensor,
+        velocity: *mut C_tensor,
+        weight_decay: f64,
+        momentum: f64,
+        learning_rate: f64,
+        nesterov: bool,
+    ) -> *mut c_char;
+}
+
+/// Turns what a function of the shim returned into a result.
+pub(crate) fn check(operation: &'static str, message: *mut c_char) -> Result<(), TorchError> {
+    match take(message) {
+        None => Ok(()),
+        Some(message) => Err(TorchError { operation, message }),
+    }
+}
+
+/// What the loaded libtorch says of its own build.
+pub(crate) fn build_settings() -> String {
+    // SAFETY: no arguments; the returned message is owned by us from here on.
+    take(unsafe { convoy_build_settings() }).unwrap_or_default()
+}
+
+fn take(message: *mut c_char) -> Option<String> {
+    if message.is_null() {
+        return None;
+    }
+    // SAFETY: the shim returns a NUL-terminated string from malloc and keeps no pointer to it.
+    let text = unsafe { CStr::from_ptr(message) }
+        .to_string_lossy()
+        .into_owned();
+    // SAFETY: as above; freed exactly once, by the allocator it came from.
+    unsafe { convoy_free_message(message) };
+    Some(text)
+}
