@@ -1,1 +1,23 @@
-//! Models, optimizer, evaluation and the training step.
+//! What a worker computes: models, the training step, evaluation, and the state that checkpoints keep.
+//!
+//! A [`Trainer`] owns one replica. It reduces through the [`Reducer`] it is given and knows no collective;
+//! which step comes next is decided by the pure [`Course`].
+//!
+//! **Invariant:** no parameter is written before every reduced value of its step has arrived.
+
+mod buckets;
+mod course;
+mod gate;
+pub mod model;
+mod optimizer;
+mod reduce;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+mod trainer;
+
+pub use course::{Course, Leg};
+pub use reduce::{ReduceError, ReduceTag, Reducer, alone};
+pub use state::{Accounting, HostTensor, Snapshot};
+pub use trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainerSpec, TrainingError};

@@ -1,0 +1,123 @@
+//! Layers with PyTorch's names, initialisation and defaults.
+//!
+//! tch's own layers are not used: their initialisation differs from PyTorch's. Weights of convolutions and linear layers are
+//! drawn by kaiming-uniform with a = sqrt(5), which is an even draw from +-1/sqrt(fan in), and so are their biases
+//! (`torch.nn.Linear.reset_parameters`, `torch.nn._ConvNd.reset_parameters`).
+
+use tch::{TchError, Tensor};
+
+use super::registry::Registry;
+
+/// `torch.nn.BatchNorm2d`'s defaults.
+const BATCH_NORM_EPSILON: f64 = 1e-5;
+const BATCH_NORM_MOMENTUM: f64 = 0.1;
+
+/// A square convolution without bias, as it stands before a BatchNorm.
+pub(crate) struct Conv2d {
+    weight: Tensor,
+    padding: i64,
+}
+
+impl Conv2d {
+    /// `side` x `side` kernels from `inputs` to `outputs` channels, stride 1.
+    pub(crate) fn new(
+        registry: &mut Registry,
+        name: &str,
+        inputs: i64,
+        outputs: i64,
+        side: i64,
+    ) -> Result<Self, TchError> {
+        let fan_in = inputs * side * side;
+        let weight = registry.uniform(
+            format!("{name}.weight"),
+            &[outputs, inputs, side, side],
+            bound(fan_in),
+        )?;
+        Ok(Self {
+            weight,
+            padding: side / 2,
+        })
+    }
+
+    pub(crate) fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        images.f_conv2d(
+            &self.weight,
+            None::<&Tensor>,
+            [1, 1],
+            [self.padding, self.padding],
+            [1, 1],
+            1,
+        )
+    }
+}
+
+/// Normalises each channel over the batch, then scales and shifts it.
+pub(crate) struct BatchNorm2d {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+impl BatchNorm2d {
+    pub(crate) fn new(
+        registry: &mut Registry,
+        name: &str,
+        channels: i64,
+    ) -> Result<Self, TchError> {
+        let weight = registry.constant(format!("{name}.weight"), &[channels], 1.0)?;
+        let bias = registry.constant(format!("{name}.bias"), &[channels], 0.0)?;
+        let running_mean = registry.buffer(format!("{name}.running_mean"), &[channels], 0.0)?;
+        let running_var = registry.buffer(format!("{name}.running_var"), &[channels], 1.0)?;
+        registry
+            .step_counters
+            .push(format!("{name}.num_batches_tracked"));
+        Ok(Self {
+            weight,
+            bias,
+            running_mean,
+            running_var,
+        })
+    }
+
+    pub(crate) fn forward(&self, images: &Tensor, training: bool) -> Result<Tensor, TchError> {
+        images.f_batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            training,
+            BATCH_NORM_MOMENTUM,
+            BATCH_NORM_EPSILON,
+            false,
+        )
+    }
+}
+
+/// A matrix and a bias.
+pub(crate) struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    pub(crate) fn new(
+        registry: &mut Registry,
+        name: &str,
+        inputs: i64,
+        outputs: i64,
+    ) -> Result<Self, TchError> {
+        let weight =
+            registry.uniform(format!("{name}.weight"), &[outputs, inputs], bound(inputs))?;
+        let bias = registry.uniform(format!("{name}.bias"), &[outputs], bound(inputs))?;
+        Ok(Self { weight, bias })
+    }
+
+    pub(crate) fn forward(&self, features: &Tensor) -> Result<Tensor, TchError> {
+        features.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+fn bound(fan_in: i64) -> f64 {
+    1.0 / (fan_in as f64).sqrt()
+}

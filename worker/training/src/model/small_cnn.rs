@@ -1,0 +1,66 @@
+//! Two convolutions with BatchNorm, two linear layers: the network of the quickstart.
+
+use convoy_data::ImageShape;
+use tch::{TchError, Tensor};
+
+use super::layers::{BatchNorm2d, Conv2d, Linear};
+use super::registry::Registry;
+use super::{ModelError, Network};
+
+const FIRST_CHANNELS: i64 = 32;
+const SECOND_CHANNELS: i64 = 64;
+const HIDDEN: i64 = 256;
+/// Two poolings halve the image twice.
+const LEAST_SIDE: usize = 4;
+
+/// `conv 3x3 (32), BatchNorm, ReLU, max-pool 2, conv 3x3 (64), BatchNorm, ReLU, max-pool 2, linear (256), ReLU, linear (classes)`.
+pub(crate) struct SmallCnn {
+    conv1: Conv2d,
+    bn1: BatchNorm2d,
+    conv2: Conv2d,
+    bn2: BatchNorm2d,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl SmallCnn {
+    pub(crate) fn new(
+        registry: &mut Registry,
+        shape: ImageShape,
+        classes: u32,
+    ) -> Result<Self, ModelError> {
+        if shape.height < LEAST_SIDE || shape.width < LEAST_SIDE {
+            return Err(ModelError::ImagesTooSmall {
+                model: "small_cnn",
+                least: LEAST_SIDE,
+                height: shape.height,
+                width: shape.width,
+            });
+        }
+        let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let features = SECOND_CHANNELS * signed(shape.height / 4) * signed(shape.width / 4);
+        Ok(Self {
+            conv1: Conv2d::new(registry, "conv1", signed(shape.channels), FIRST_CHANNELS, 3)?,
+            bn1: BatchNorm2d::new(registry, "bn1", FIRST_CHANNELS)?,
+            conv2: Conv2d::new(registry, "conv2", FIRST_CHANNELS, SECOND_CHANNELS, 3)?,
+            bn2: BatchNorm2d::new(registry, "bn2", SECOND_CHANNELS)?,
+            fc1: Linear::new(registry, "fc1", features, HIDDEN)?,
+            fc2: Linear::new(registry, "fc2", HIDDEN, i64::from(classes))?,
+        })
+    }
+}
+
+impl Network for SmallCnn {
+    fn forward(&self, images: &Tensor, training: bool) -> Result<Tensor, TchError> {
+        let x = halve(&self.bn1.forward(&self.conv1.forward(images)?, training)?)?;
+        let x = halve(&self.bn2.forward(&self.conv2.forward(&x)?, training)?)?;
+        let x = self.fc1.forward(&x.f_flatten(1, -1)?)?.f_relu()?;
+        self.fc2.forward(&x)
+    }
+}
+
+/// Max-pool first, then ReLU: the same values, a quarter of the work.
+fn halve(x: &Tensor) -> Result<Tensor, TchError> {
+    x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?
+        .f_relu()
+}

@@ -1,0 +1,262 @@
+//! What all members hold alike: parameters, buffers, accounting; and copies of it for checkpoints.
+
+use convoy_common::ids::EpochIndex;
+use convoy_torch::{FlatBuffer, TorchError, set_gradient};
+use tch::{Kind, Tensor};
+
+use crate::buckets::BucketLayout;
+use crate::model::{NamedTensor, Registry};
+use crate::optimizer::Optimizer;
+use crate::trainer::TrainingError;
+
+/// Parameters and their gradients, each as views into one flat memory.
+pub(crate) struct FlatParameters {
+    pub(crate) layout: BucketLayout,
+    pub(crate) values: FlatBuffer,
+    pub(crate) gradients: FlatBuffer,
+}
+
+impl FlatParameters {
+    /// Moves the parameters into flat memory and gives them gradients there.
+    pub(crate) fn adopt(parameters: &mut [NamedTensor]) -> Result<Self, TrainingError> {
+        let elements: Vec<usize> = parameters.iter().map(|p| p.tensor.numel()).collect();
+        let layout = BucketLayout::new(&elements);
+        let values = FlatBuffer::zeros(layout.elements, Kind::Float);
+        let gradients = FlatBuffer::zeros(layout.elements, Kind::Float);
+        for (parameter, offset) in parameters.iter_mut().zip(&layout.offsets) {
+            let shape = parameter.tensor.size();
+            move_into(&mut parameter.tensor, &values.view(*offset, &shape))?;
+            set_gradient(&parameter.tensor, &gradients.view(*offset, &shape))?;
+        }
+        Ok(Self {
+            layout,
+            values,
+            gradients,
+        })
+    }
+}
+
+/// BatchNorm's running statistics. Every shard of a step starts from the same values; what the step leaves is the mean of what the
+/// shards made of them, weighted by samples.
+pub(crate) struct FlatBuffers {
+    /// What the layers read and write.
+    live: FlatBuffer,
+    /// As they were when the step began.
+    start: Tensor,
+    /// The weighted sum so far; reduced over all members.
+    pub(crate) sum: FlatBuffer,
+}
+
+impl FlatBuffers {
+    pub(crate) fn adopt(buffers: &mut [NamedTensor]) -> Result<Self, TrainingError> {
+        let elements: usize = buffers.iter().map(|b| b.tensor.numel()).sum();
+        let live = FlatBuffer::zeros(elements, Kind::Float);
+        let mut offset = 0;
+        for buffer in buffers {
+            let shape = buffer.tensor.size();
+            move_into(&mut buffer.tensor, &live.view(offset, &shape))?;
+            offset += buffer.tensor.numel();
+        }
+        let start = live.tensor().copy();
+        Ok(Self {
+            live,
+            start,
+            sum: FlatBuffer::zeros(elements, Kind::Float),
+        })
+    }
+
+    pub(crate) fn begin_step(&mut self) -> Result<(), tch::TchError> {
+        self.start.f_copy_(self.live.tensor())?;
+        let _ = self.sum.tensor().shallow_clone().f_zero_()?;
+        Ok(())
+    }
+
+    /// Puts back the values from before the step.
+    pub(crate) fn restore(&self) -> Result<(), tch::TchError> {
+        self.live.tensor().shallow_clone().f_copy_(&self.start)
+    }
+
+    /// Adds what a shard with this share of the step's samples made of them.
+    pub(crate) fn accumulate(&self, share: f64) -> Result<(), tch::TchError> {
+        let weighted = self.live.tensor().f_mul_scalar(share)?;
+        let _ = self.sum.tensor().shallow_clone().f_add_(&weighted)?;
+        Ok(())
+    }
+
+    /// Makes the reduced sum the new values.
+    pub(crate) fn adopt_sum(&self) -> Result<(), tch::TchError> {
+        self.live
+            .tensor()
+            .shallow_clone()
+            .f_copy_(self.sum.tensor())
+    }
+}
+
+/// Copies the values of `tensor` to `place` and makes it a view of that.
+fn move_into(tensor: &mut Tensor, place: &Tensor) -> Result<(), TrainingError> {
+    let torch = |source| TrainingError::Torch {
+        operation: "lay out the model",
+        source,
+    };
+    let mut place = place.shallow_clone();
+    tch::no_grad(|| place.f_copy_(&tensor.detach())).map_err(torch)?;
+    tensor.f_set_data(&place).map_err(torch)
+}
+
+/// Which samples entered the running epoch, over all members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accounting {
+    /// How many.
+    pub samples: u64,
+    /// The wrapping sum of [`convoy_common::order::sample_hash`] over them.
+    pub hash_sum: u64,
+}
+
+impl Accounting {
+    pub(crate) fn add(&mut self, samples: u64, hash_sum: u64) {
+        self.samples += samples;
+        self.hash_sum = self.hash_sum.wrapping_add(hash_sum);
+    }
+
+    /// Checks a complete epoch against the dataset's own count and sum.
+    pub(crate) fn check(self, epoch: EpochIndex, expected: Self) -> Result<(), TrainingError> {
+        if self == expected {
+            Ok(())
+        } else {
+            Err(TrainingError::Accounting {
+                epoch,
+                found: self,
+                expected,
+            })
+        }
+    }
+}
+
+/// A copy of one tensor on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostTensor {
+    /// `model.<name>`, `optimizer.<what>.<name>` or `state.<what>`.
+    pub name: String,
+    /// Element type.
+    pub dtype: convoy_checkpoint::Dtype,
+    /// Dimensions.
+    pub shape: Vec<usize>,
+    /// Little-endian values, row-major.
+    pub bytes: Vec<u8>,
+}
+
+impl HostTensor {
+    /// As the checkpoint crate takes it.
+    #[must_use]
+    pub fn view(&self) -> convoy_checkpoint::TensorView<'_> {
+        convoy_checkpoint::TensorView {
+            name: &self.name,
+            dtype: self.dtype,
+            shape: &self.shape,
+            bytes: &self.bytes,
+        }
+    }
+
+    fn integer(name: String, value: u64) -> Self {
+        Self {
+            name,
+            dtype: convoy_checkpoint::Dtype::I64,
+            shape: Vec::new(),
+            bytes: value.to_le_bytes().to_vec(),
+        }
+    }
+
+    fn copy_of(name: String, tensor: &Tensor) -> Result<Self, tch::TchError> {
+        let shape = tensor
+            .size()
+            .iter()
+            .map(|side| usize::try_from(*side).unwrap_or(0))
+            .collect();
+        let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
+        let contiguous = tensor.detach().f_contiguous()?;
+        contiguous.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        Ok(Self {
+            name,
+            dtype: convoy_checkpoint::Dtype::F32,
+            shape,
+            bytes,
+        })
+    }
+}
+
+/// A copy of the whole replicated state, in an order that is the same on every member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The tensors.
+    pub tensors: Vec<HostTensor>,
+}
+
+impl Snapshot {
+    pub(crate) fn take(
+        registry: &Registry,
+        parameters: &FlatParameters,
+        optimizer: &Optimizer,
+        updates: u64,
+        accounting: Accounting,
+    ) -> Result<Self, TorchFailure> {
+        let mut tensors = Vec::new();
+        for named in registry.parameters.iter().chain(&registry.buffers) {
+            tensors.push(HostTensor::copy_of(
+                format!("model.{}", named.name),
+                &named.tensor,
+            )?);
+        }
+        for name in &registry.step_counters {
+            tensors.push(HostTensor::integer(format!("model.{name}"), updates));
+        }
+        for (what, memory) in optimizer.states() {
+            for (named, offset) in registry.parameters.iter().zip(&parameters.layout.offsets) {
+                let view = memory.view(*offset, &named.tensor.size());
+                tensors.push(HostTensor::copy_of(
+                    format!("optimizer.{what}.{}", named.name),
+                    &view,
+                )?);
+            }
+        }
+        tensors.push(HostTensor::integer("state.updates".to_owned(), updates));
+        tensors.push(HostTensor::integer(
+            "state.epoch_samples".to_owned(),
+            accounting.samples,
+        ));
+        tensors.push(HostTensor::integer(
+            "state.epoch_hash_sum".to_owned(),
+            accounting.hash_sum,
+        ));
+        Ok(Self { tensors })
+    }
+
+    /// SHA-256 over the model's tensors: equal exactly where the weights are.
+    #[must_use]
+    pub fn weights_sha256(&self) -> [u8; 32] {
+        self.digest(|name| name.starts_with("model."))
+    }
+
+    /// SHA-256 over everything: equal exactly where the replicated state is.
+    #[must_use]
+    pub fn state_sha256(&self) -> [u8; 32] {
+        self.digest(|_| true)
+    }
+
+    fn digest(&self, keep: impl Fn(&str) -> bool) -> [u8; 32] {
+        convoy_checkpoint::weights_sha256(
+            self.tensors
+                .iter()
+                .filter(|t| keep(&t.name))
+                .map(HostTensor::view),
+        )
+    }
+}
+
+/// libtorch failed while the state was copied.
+pub(crate) type TorchFailure = tch::TchError;
+
+impl From<TorchError> for TrainingError {
+    fn from(error: TorchError) -> Self {
+        Self::Library(error)
+    }
+}

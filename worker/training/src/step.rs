@@ -1,0 +1,289 @@
+//! The training step and the evaluation.
+
+use convoy_data::Batch;
+use convoy_torch::Elements;
+use tch::{Kind, Reduction, TchError, Tensor};
+
+use crate::reduce::ReduceTag;
+use crate::trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainingError};
+
+/// See [`Counts::to_control`].
+pub(crate) const CONTROL_ELEMENTS: usize = 5;
+
+/// Losses are summed in fixed point, so that the sum is the same in any order: 2^-20 is below what a display shows, and
+/// 2^43 samples with a loss of 1 fit.
+const LOSS_ONE: f64 = 1_048_576.0;
+/// A larger loss of one micro-batch is clamped, to keep the sum of all within i64.
+const LOSS_LIMIT: f64 = 1e9;
+
+/// What a member counts, and after the reduction what all did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    samples: u64,
+    hash_sum: u64,
+    correct: u64,
+    loss_fixed: i64,
+    /// Micro-batches whose loss was not finite.
+    not_finite: u64,
+}
+
+impl Counts {
+    fn add_loss(&mut self, loss_sum: f64) {
+        if loss_sum.is_finite() {
+            self.loss_fixed += (loss_sum.clamp(-LOSS_LIMIT, LOSS_LIMIT) * LOSS_ONE).round() as i64;
+        } else {
+            self.not_finite += 1;
+        }
+    }
+
+    fn mean_loss(&self) -> f64 {
+        if self.not_finite > 0 {
+            f64::NAN
+        } else {
+            self.loss_fixed as f64 / LOSS_ONE / self.samples.max(1) as f64
+        }
+    }
+
+    fn to_control(self) -> [i64; CONTROL_ELEMENTS] {
+        let bits = u64::cast_signed;
+        [
+            bits(self.samples),
+            bits(self.hash_sum),
+            bits(self.correct),
+            self.loss_fixed,
+            bits(self.not_finite),
+        ]
+    }
+
+    fn from_control(values: &[i64]) -> Self {
+        let bits = |index: usize| values[index].cast_unsigned();
+        Self {
+            samples: bits(0),
+            hash_sum: bits(1),
+            correct: bits(2),
+            loss_fixed: values[3],
+            not_finite: bits(4),
+        }
+    }
+}
+
+impl Trainer {
+    /// One optimizer update on one global batch of `batch_samples` samples, of which this member computes `shards` shards.
+    ///
+    /// # Errors
+    /// If a batch can't be had, libtorch fails or the group breaks. The state then is that from before the step, but for
+    /// the buffers and gradients of the member itself.
+    pub fn step(
+        &mut self,
+        tag: ReduceTag,
+        shards: usize,
+        batch_samples: u64,
+        source: &mut dyn BatchSource,
+    ) -> Result<StepReport, TrainingError> {
+        self.gate.begin(tag);
+        let computed = self.compute(shards, batch_samples, source);
+        let reduced = self.gate.finish();
+        computed?;
+        reduced?;
+        self.apply(tag)
+    }
+
+    /// Counts right answers over `batches` micro-batches, and adds up what all members counted.
+    ///
+    /// # Errors
+    /// If a batch can't be had, libtorch fails or the group breaks.
+    pub fn evaluate(
+        &mut self,
+        tag: ReduceTag,
+        batches: usize,
+        source: &mut dyn BatchSource,
+    ) -> Result<EvaluationCounts, TrainingError> {
+        self.gate.begin(tag);
+        let mut counts = Counts::default();
+        for _ in 0..batches {
+            let batch = source.next_batch()?;
+            let counted = tch::no_grad(|| self.count(&batch, &mut counts));
+            source.recycle(batch);
+            counted.map_err(|source| TrainingError::Torch {
+                operation: "evaluate a batch",
+                source,
+            })?;
+        }
+        self.submit_counts(counts);
+        self.gate.finish()?;
+        let all = self.reduced_counts();
+        Ok(EvaluationCounts {
+            samples: all.samples,
+            correct: all.correct,
+            loss: all.mean_loss(),
+        })
+    }
+
+    /// Forward and backward of all own shards; the buckets go on their way during the last one.
+    fn compute(
+        &mut self,
+        shards: usize,
+        batch_samples: u64,
+        source: &mut dyn BatchSource,
+    ) -> Result<(), TrainingError> {
+        let torch = |source| TrainingError::Torch {
+            operation: "compute a training step",
+            source,
+        };
+        self.begin().map_err(torch)?;
+        let mut counts = Counts::default();
+        for shard in 0..shards {
+            let batch = source.next_batch()?;
+            let last = shard + 1 == shards;
+            let computed = self.shard(&batch, batch_samples, shard == 0, last, &mut counts);
+            source.recycle(batch);
+            computed.map_err(torch)?;
+        }
+        self.gate.submit(self.buffers_region());
+        self.submit_counts(counts);
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), TchError> {
+        let _ = self
+            .parameters
+            .gradients
+            .tensor()
+            .shallow_clone()
+            .f_zero_()?;
+        self.buffers.begin_step()
+    }
+
+    /// One shard, from the state in which the step began. The loss is the sum over the shard's samples divided by the samples of the
+    /// whole step, so that the gradient of the step is the plain sum over the shards.
+    fn shard(
+        &mut self,
+        batch: &Batch,
+        batch_samples: u64,
+        first: bool,
+        last: bool,
+        counts: &mut Counts,
+    ) -> Result<(), TchError> {
+        if !first {
+            self.buffers.restore()?;
+        }
+        let (images, labels) = self.tensors(batch)?;
+        let scores = self.model.network.forward(&images, true)?;
+        let loss = cross_entropy_sum(&scores, &labels, self.label_smoothing)?;
+        let scaled = loss.f_div_scalar(batch_samples as f64)?;
+        if last {
+            self.gate.open();
+        }
+        let backward = scaled.f_backward();
+        if last {
+            self.gate.close();
+        }
+        backward?;
+        self.buffers
+            .accumulate(batch.len() as f64 / batch_samples as f64)?;
+        counts.samples += batch.len() as u64;
+        counts.hash_sum = counts.hash_sum.wrapping_add(batch.sample_hash_sum);
+        counts.correct += correct(&scores, &labels)?;
+        counts.add_loss(loss.f_double_value(&[])?);
+        Ok(())
+    }
+
+    fn count(&self, batch: &Batch, counts: &mut Counts) -> Result<(), TchError> {
+        let (images, labels) = self.tensors(batch)?;
+        let scores = self.model.network.forward(&images, false)?;
+        counts.samples += batch.len() as u64;
+        counts.correct += correct(&scores, &labels)?;
+        counts.add_loss(cross_entropy_sum(&scores, &labels, 0.0)?.f_double_value(&[])?);
+        Ok(())
+    }
+
+    /// Everything of the step has arrived: decide from reduced data only, then write.
+    fn apply(&mut self, tag: ReduceTag) -> Result<StepReport, TrainingError> {
+        let torch = |source| TrainingError::Torch {
+            operation: "apply a training step",
+            source,
+        };
+        let counts = self.reduced_counts();
+        let skipped = counts.not_finite > 0 || !self.gradients_are_finite();
+        if skipped {
+            self.buffers.restore().map_err(torch)?;
+        } else {
+            self.buffers.adopt_sum().map_err(torch)?;
+            self.optimizer.update(
+                tag.step.0,
+                &self.parameters.values,
+                &self.parameters.gradients,
+            )?;
+            self.updates += 1;
+        }
+        self.accounting.add(counts.samples, counts.hash_sum);
+        Ok(StepReport {
+            samples: counts.samples,
+            correct: counts.correct,
+            loss: counts.mean_loss(),
+            skipped,
+        })
+    }
+
+    fn gradients_are_finite(&mut self) -> bool {
+        self.parameters
+            .gradients
+            .with_elements(|elements| match elements {
+                Elements::F32(values) => values.iter().all(|value| value.is_finite()),
+                Elements::I64(_) => unreachable!("gradients are made of f32"),
+            })
+    }
+
+    fn submit_counts(&mut self, counts: Counts) {
+        self.control.with_elements(|elements| match elements {
+            Elements::I64(values) => values.copy_from_slice(&counts.to_control()),
+            Elements::F32(_) => unreachable!("the control buffer is made of i64"),
+        });
+        self.gate.submit(self.control_region());
+    }
+
+    fn reduced_counts(&mut self) -> Counts {
+        self.control.with_elements(|elements| match elements {
+            Elements::I64(values) => Counts::from_control(values),
+            Elements::F32(_) => unreachable!("the control buffer is made of i64"),
+        })
+    }
+
+    fn tensors(&self, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
+        let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let shape = [
+            batch.len(),
+            self.shape.channels,
+            self.shape.height,
+            self.shape.width,
+        ]
+        .map(signed);
+        let images = Tensor::f_from_slice(&batch.images)?.f_view(shape)?;
+        Ok((images, Tensor::f_from_slice(&batch.labels)?))
+    }
+}
+
+fn cross_entropy_sum(
+    scores: &Tensor,
+    labels: &Tensor,
+    label_smoothing: f64,
+) -> Result<Tensor, TchError> {
+    /// PyTorch's default: a label that no dataset of ours can hold.
+    const IGNORED_LABEL: i64 = -100;
+    scores.f_cross_entropy_loss(
+        labels,
+        None::<&Tensor>,
+        Reduction::Sum,
+        IGNORED_LABEL,
+        label_smoothing,
+    )
+}
+
+fn correct(scores: &Tensor, labels: &Tensor) -> Result<u64, TchError> {
+    let right = scores
+        .f_argmax(1, false)?
+        .f_eq_tensor(labels)?
+        .f_sum(Kind::Int64)?
+        .f_int64_value(&[])?;
+    Ok(u64::try_from(right).unwrap_or(0))
+}

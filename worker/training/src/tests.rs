@@ -1,0 +1,488 @@
+//! Replicas trained together on real files, reduced by the simplest group there can be.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex};
+
+use convoy_common::ids::{EpochIndex, Generation, Phase, Rank, ShardIndex, StepIndex};
+use convoy_common::order::dataset_hash_sum;
+use convoy_common::partition::{EpochPlan, owned_shards};
+use convoy_common::schedule::CosineSchedule;
+use convoy_common::spec::{DataSpec, ModelName, ModelSpec, OptimizerName, OptimizerSpec};
+use convoy_data::{
+    Pipeline, SampleOrdering, Splits, Transform, evaluation_requests, training_requests,
+};
+use convoy_torch::{Elements, Region};
+
+use crate::{
+    Accounting, BatchSource, ReduceError, ReduceTag, Reducer, Snapshot, StepReport, Trainer,
+    TrainerSpec, TrainingError,
+};
+
+const SAMPLES: u32 = 200;
+const TEST_SAMPLES: u32 = 53;
+const GLOBAL_BATCH: u64 = 40;
+const DATA_SHARDS: u32 = 4;
+const SEED: u64 = 7;
+
+/// Members that added theirs, the sum of floats, the sum of integers.
+type Sum = (u32, Vec<f64>, Vec<i64>);
+
+/// Adds values up under a lock, by step, phase and region.
+#[derive(Default)]
+struct Table {
+    sums: Mutex<BTreeMap<(u64, u8, usize), Sum>>,
+    arrived: Condvar,
+}
+
+struct Seat {
+    table: Arc<Table>,
+    world: u32,
+    regions: Vec<Arc<Region>>,
+    current: Mutex<(u64, u8)>,
+    broken_at: Option<u64>,
+}
+
+impl Reducer for Seat {
+    fn submit(&self, region: usize, tag: ReduceTag) -> Result<(), ReduceError> {
+        let key = (tag.step.0, tag.phase as u8);
+        *self.current.lock().unwrap() = key;
+        let mut sums = self.table.sums.lock().unwrap();
+        let (members, floats, integers) = sums.entry((key.0, key.1, region)).or_default();
+        *members += 1;
+        self.regions[region].with_elements(|elements| match elements {
+            Elements::F32(values) => {
+                floats.resize(values.len(), 0.0);
+                floats
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(sum, value)| *sum += f64::from(*value));
+            }
+            Elements::I64(values) => {
+                integers.resize(values.len(), 0);
+                integers
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
+            }
+        });
+        self.table.arrived.notify_all();
+        Ok(())
+    }
+
+    fn wait(&self, region: usize) -> Result<(), ReduceError> {
+        let (step, phase) = *self.current.lock().unwrap();
+        if self.broken_at == Some(step) {
+            return Err(ReduceError("rank 1 is gone".to_owned()));
+        }
+        let complete = |sums: &mut BTreeMap<_, Sum>| sums[&(step, phase, region)].0 < self.world;
+        let sums = self
+            .table
+            .arrived
+            .wait_while(self.table.sums.lock().unwrap(), complete)
+            .unwrap();
+        let (_, floats, integers) = &sums[&(step, phase, region)];
+        self.regions[region].with_elements(|elements| match elements {
+            Elements::F32(values) => values
+                .iter_mut()
+                .zip(floats)
+                .for_each(|(value, sum)| *value = *sum as f32),
+            Elements::I64(values) => values.copy_from_slice(integers),
+        });
+        Ok(())
+    }
+}
+
+fn data(folder: &std::path::Path) -> (DataSpec, Splits) {
+    let files =
+        convoy_data::synthetic::write_idx_dataset(folder, SAMPLES, TEST_SAMPLES, 12, 4, SEED)
+            .unwrap();
+    let spec = files.data_spec();
+    let splits = convoy_data::open(&spec, 4).unwrap();
+    (spec, splits)
+}
+
+fn trainer(splits: &Splits) -> Trainer {
+    Trainer::new(TrainerSpec {
+        model: ModelSpec {
+            name: ModelName::SmallCnn,
+            classes: 4,
+        },
+        shape: splits.train.shape(),
+        seed: SEED,
+        label_smoothing: 0.1,
+        optimizer: OptimizerSpec {
+            name: OptimizerName::Sgd,
+            learning_rate: 0.05,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 5e-4,
+        },
+        schedule: CosineSchedule {
+            peak: 0.05,
+            warmup_steps: 2,
+            total_steps: 50,
+            final_factor: 0.0,
+        },
+    })
+    .unwrap()
+}
+
+fn plan() -> EpochPlan {
+    EpochPlan::new(u64::from(SAMPLES), GLOBAL_BATCH, DATA_SHARDS).unwrap()
+}
+
+fn batches(spec: &DataSpec, splits: &Splits, owned: &[ShardIndex], epochs: u32) -> Pipeline {
+    let transform = Transform::training(
+        splits.train.shape(),
+        &spec.mean,
+        &spec.std,
+        &spec.augment,
+        SEED,
+    )
+    .unwrap();
+    let requests = training_requests(
+        &plan(),
+        EpochIndex(0)..EpochIndex(epochs),
+        owned,
+        StepIndex(0),
+    );
+    Pipeline::start(
+        Arc::clone(&splits.train),
+        transform,
+        SampleOrdering::Shuffled { seed: SEED },
+        requests,
+        1,
+        4,
+    )
+    .unwrap()
+}
+
+fn tag(step: u64) -> ReduceTag {
+    ReduceTag {
+        generation: Generation(1),
+        step: StepIndex(step),
+        phase: Phase::Train,
+    }
+}
+
+/// Trains `epochs` epochs with `world` members on threads of their own.
+fn train(world: u32, epochs: u32) -> Vec<(Snapshot, Vec<StepReport>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let (spec, splits) = data(folder.path());
+    let table = Arc::new(Table::default());
+    let member = |rank: u32| {
+        let (table, spec, splits) = (Arc::clone(&table), spec.clone(), splits.clone());
+        move || {
+            let mut trainer = trainer(&splits);
+            let regions = trainer.regions().to_vec();
+            trainer.connect(Arc::new(Seat {
+                table,
+                world,
+                regions,
+                current: Mutex::default(),
+                broken_at: None,
+            }));
+            let owned = owned_shards(DATA_SHARDS, world, Rank(rank));
+            let mut source = batches(&spec, &splits, &owned, epochs);
+            let mut reports = Vec::new();
+            for step in 0..plan().steps() * u64::from(epochs) {
+                let batch = plan().batch(step % plan().steps());
+                reports.push(
+                    trainer
+                        .step(tag(step), owned.len(), batch.end - batch.start, &mut source)
+                        .unwrap(),
+                );
+                if (step + 1).is_multiple_of(plan().steps()) {
+                    let whole = Accounting {
+                        samples: u64::from(SAMPLES),
+                        hash_sum: dataset_hash_sum(u64::from(SAMPLES)),
+                    };
+                    trainer.end_epoch(EpochIndex(0), whole).unwrap();
+                }
+            }
+            (trainer.snapshot().unwrap(), reports)
+        }
+    };
+    let threads: Vec<_> = (0..world)
+        .map(|rank| std::thread::spawn(member(rank)))
+        .collect();
+    threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect()
+}
+
+fn largest_difference(one: &Snapshot, other: &Snapshot) -> f32 {
+    let floats = |snapshot: &Snapshot| -> Vec<f32> {
+        let model = snapshot
+            .tensors
+            .iter()
+            .filter(|t| t.name.starts_with("model.") && !t.shape.is_empty());
+        model
+            .flat_map(|t| {
+                t.bytes
+                    .chunks_exact(4)
+                    .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    floats(one)
+        .iter()
+        .zip(floats(other))
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
+}
+
+#[test]
+fn two_members_learn_what_one_does_and_hold_the_same_bytes() {
+    let alone = train(1, 2);
+    let pair = train(2, 2);
+    assert_eq!(pair[0].0, pair[1].0, "both hold the same state");
+    assert_eq!(pair[0].1, pair[1].1, "both report the same numbers");
+    let difference = largest_difference(&alone[0].0, &pair[0].0);
+    assert!(
+        difference < 1e-4,
+        "one member and two differ by {difference}"
+    );
+}
+
+#[test]
+fn training_lowers_the_loss() {
+    let (_, reports) = train(1, 4).remove(0);
+    let (first, last) = (reports[0].loss, reports[reports.len() - 1].loss);
+    assert!(last < 0.7 * first, "from {first} to {last}");
+    assert!(
+        reports
+            .iter()
+            .all(|report| !report.skipped && report.samples == GLOBAL_BATCH)
+    );
+}
+
+#[test]
+fn evaluation_counts_every_test_sample_once_whatever_the_micro_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spec, splits) = data(folder.path());
+    let mut trainer = trainer(&splits);
+    let counts = [7, 50, 1000].map(|micro_batch| {
+        let owned = owned_shards(DATA_SHARDS, 1, Rank(0));
+        let requests: Vec<_> =
+            evaluation_requests(u64::from(TEST_SAMPLES), DATA_SHARDS, &owned, micro_batch)
+                .collect();
+        let transform = Transform::evaluation(splits.test.shape(), &spec.mean, &spec.std).unwrap();
+        let number = requests.len();
+        let mut source = Pipeline::start(
+            Arc::clone(&splits.test),
+            transform,
+            SampleOrdering::Sequential,
+            requests.into_iter(),
+            1,
+            4,
+        )
+        .unwrap();
+        trainer
+            .evaluate(
+                ReduceTag {
+                    phase: Phase::Evaluate,
+                    ..tag(0)
+                },
+                number,
+                &mut source,
+            )
+            .unwrap()
+    });
+    assert!(
+        counts
+            .iter()
+            .all(|count| count.samples == u64::from(TEST_SAMPLES)
+                && count.correct == counts[0].correct),
+        "{counts:?}"
+    );
+}
+
+/// Passes batches on and spoils one of them.
+struct Spoiled {
+    inner: Pipeline,
+    batch: u32,
+}
+
+impl BatchSource for Spoiled {
+    fn next_batch(&mut self) -> Result<convoy_data::Batch, TrainingError> {
+        let mut batch = self.inner.next_batch()?;
+        if self.batch == 0 {
+            batch.images[0] = f32::INFINITY;
+        }
+        self.batch = self.batch.wrapping_sub(1);
+        Ok(batch)
+    }
+
+    fn recycle(&mut self, batch: convoy_data::Batch) {
+        BatchSource::recycle(&mut self.inner, batch);
+    }
+}
+
+#[test]
+fn a_step_that_is_not_finite_is_consumed_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spec, splits) = data(folder.path());
+    let mut trainer = trainer(&splits);
+    let owned = owned_shards(DATA_SHARDS, 1, Rank(0));
+    let mut source = Spoiled {
+        inner: batches(&spec, &splits, &owned, 1),
+        batch: DATA_SHARDS,
+    };
+    trainer
+        .step(tag(0), owned.len(), GLOBAL_BATCH, &mut source)
+        .unwrap();
+    let before = trainer.snapshot().unwrap().weights_sha256();
+
+    let report = trainer
+        .step(tag(1), owned.len(), GLOBAL_BATCH, &mut source)
+        .unwrap();
+    assert!(
+        report.skipped && report.samples == GLOBAL_BATCH,
+        "{report:?}"
+    );
+    assert_eq!(trainer.snapshot().unwrap().weights_sha256(), before);
+
+    let report = trainer
+        .step(tag(2), owned.len(), GLOBAL_BATCH, &mut source)
+        .unwrap();
+    assert!(!report.skipped);
+    assert_ne!(trainer.snapshot().unwrap().weights_sha256(), before);
+}
+
+#[test]
+fn a_broken_group_writes_no_parameter_and_leaves_the_trainer_usable() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spec, splits) = data(folder.path());
+    let mut trainer = trainer(&splits);
+    let before = trainer.snapshot().unwrap();
+    let regions = trainer.regions().to_vec();
+    let seat = Seat {
+        table: Arc::default(),
+        world: 1,
+        regions,
+        current: Mutex::default(),
+        broken_at: Some(0),
+    };
+    trainer.connect(Arc::new(seat));
+    let owned = owned_shards(DATA_SHARDS, 1, Rank(0));
+    let error = trainer
+        .step(
+            tag(0),
+            owned.len(),
+            GLOBAL_BATCH,
+            &mut batches(&spec, &splits, &owned, 1),
+        )
+        .unwrap_err();
+    assert!(error.to_string().contains("rank 1 is gone"), "{error}");
+
+    trainer.disconnect();
+    let kept = |snapshot: &Snapshot| -> Vec<_> {
+        snapshot
+            .tensors
+            .iter()
+            .filter(|t| !t.name.contains("running_"))
+            .cloned()
+            .collect()
+    };
+    assert_eq!(kept(&trainer.snapshot().unwrap()), kept(&before));
+    trainer
+        .step(
+            tag(0),
+            owned.len(),
+            GLOBAL_BATCH,
+            &mut batches(&spec, &splits, &owned, 1),
+        )
+        .unwrap();
+}
+
+#[test]
+fn an_epoch_that_missed_samples_is_an_error_with_both_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spec, splits) = data(folder.path());
+    let mut trainer = trainer(&splits);
+    let owned = owned_shards(DATA_SHARDS, 1, Rank(0));
+    trainer
+        .step(
+            tag(0),
+            owned.len(),
+            GLOBAL_BATCH,
+            &mut batches(&spec, &splits, &owned, 1),
+        )
+        .unwrap();
+    let whole = Accounting {
+        samples: u64::from(SAMPLES),
+        hash_sum: dataset_hash_sum(u64::from(SAMPLES)),
+    };
+    let error = trainer
+        .end_epoch(EpochIndex(0), whole)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("epoch 0")
+            && error.contains("40 samples")
+            && error.contains("dataset has 200"),
+        "{error}"
+    );
+}
+
+#[test]
+fn weights_start_as_pytorch_draws_them_and_from_the_seed_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, splits) = data(folder.path());
+    let (one, again) = (
+        trainer(&splits).snapshot().unwrap(),
+        trainer(&splits).snapshot().unwrap(),
+    );
+    assert_eq!(one, again);
+    let conv2 = one
+        .tensors
+        .iter()
+        .find(|t| t.name == "model.conv2.weight")
+        .unwrap();
+    let values: Vec<f64> = conv2
+        .bytes
+        .chunks_exact(4)
+        .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
+        .collect();
+    let bound = 1.0 / (32.0f64 * 9.0).sqrt();
+    let deviation = (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
+    assert!(values.iter().all(|v| v.abs() <= bound));
+    assert!(
+        (deviation - bound / 3.0f64.sqrt()).abs() < 0.02 * bound,
+        "an even draw from +-{bound} deviates by {deviation}"
+    );
+}
+
+#[test]
+fn tensors_are_named_as_pytorch_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, splits) = data(folder.path());
+    let snapshot = trainer(&splits).snapshot().unwrap();
+    let names: Vec<_> = snapshot
+        .tensors
+        .iter()
+        .filter_map(|t| t.name.strip_prefix("model."))
+        .collect();
+    let expected = [
+        "conv1.weight",
+        "bn1.weight",
+        "bn1.bias",
+        "conv2.weight",
+        "bn2.weight",
+        "bn2.bias",
+        "fc1.weight",
+        "fc1.bias",
+        "fc2.weight",
+        "fc2.bias",
+        "bn1.running_mean",
+        "bn1.running_var",
+        "bn2.running_mean",
+        "bn2.running_var",
+        "bn1.num_batches_tracked",
+        "bn2.num_batches_tracked",
+    ];
+    assert_eq!(names, expected);
+}

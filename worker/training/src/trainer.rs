@@ -1,0 +1,242 @@
+//! One replica: its model, its optimizer, its place in the group.
+
+use std::sync::Arc;
+
+use convoy_common::ids::EpochIndex;
+use convoy_common::schedule::CosineSchedule;
+use convoy_common::spec::{ModelSpec, OptimizerSpec};
+use convoy_data::{Batch, DataError, ImageShape, Pipeline};
+use convoy_torch::{FlatBuffer, GradientHooks, Region, TorchError};
+use tch::{Kind, TchError};
+
+use crate::gate::BucketGate;
+use crate::model::{self, Model, ModelError};
+use crate::optimizer::Optimizer;
+use crate::reduce::{ReduceError, Reducer};
+use crate::state::{Accounting, FlatBuffers, FlatParameters, Snapshot};
+
+/// What a replica is made from.
+#[derive(Clone, Debug)]
+pub struct TrainerSpec {
+    /// The network.
+    pub model: ModelSpec,
+    /// The dataset's images.
+    pub shape: ImageShape,
+    /// Determines the initial weights.
+    pub seed: u64,
+    /// Share of the target probability spread over all classes.
+    pub label_smoothing: f64,
+    /// How gradients become updates.
+    pub optimizer: OptimizerSpec,
+    /// The learning rate of each step.
+    pub schedule: CosineSchedule,
+}
+
+/// What a step did, over all members.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Samples of the step.
+    pub samples: u64,
+    /// Samples whose class was the one with the highest score.
+    pub correct: u64,
+    /// Mean loss per sample.
+    pub loss: f64,
+    /// The gradients were not finite: the samples are consumed, nothing else changed.
+    pub skipped: bool,
+}
+
+/// Exact counts of an evaluation, over all members.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EvaluationCounts {
+    /// Samples seen.
+    pub samples: u64,
+    /// Samples whose class was the one with the highest score.
+    pub correct: u64,
+    /// Mean cross-entropy per sample, without label smoothing.
+    pub loss: f64,
+}
+
+/// Training can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The dataset could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The batches ended before the job did.
+    #[error("the data pipeline ended early")]
+    NoMoreBatches,
+    /// The model could not be built.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// libtorch refused an operation.
+    #[error("libtorch could not {operation}: {source}")]
+    Torch {
+        /// What was tried.
+        operation: &'static str,
+        /// libtorch's words.
+        source: TchError,
+    },
+    /// libtorch refused a call of ours.
+    #[error(transparent)]
+    Library(TorchError),
+    /// The group broke.
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
+    /// Some sample was missed or taken twice.
+    #[error(
+        "the accounting of epoch {epoch} is off: {} samples with hash sum {:016x} were trained on, the dataset has {} with {:016x}; \
+         this is an error in Convoy, please report it with the job spec", found.samples, found.hash_sum, expected.samples, expected.hash_sum
+    )]
+    Accounting {
+        /// The epoch.
+        epoch: EpochIndex,
+        /// What was trained on.
+        found: Accounting,
+        /// What the dataset holds.
+        expected: Accounting,
+    },
+}
+
+/// Where batches come from, in the order in which the steps take them.
+pub trait BatchSource {
+    /// The next batch.
+    ///
+    /// # Errors
+    /// If it could not be read, or if there is none.
+    fn next_batch(&mut self) -> Result<Batch, TrainingError>;
+
+    /// Gives a batch's memory back for later ones.
+    fn recycle(&mut self, batch: Batch);
+}
+
+impl BatchSource for Pipeline {
+    fn next_batch(&mut self) -> Result<Batch, TrainingError> {
+        self.next()
+            .ok_or(TrainingError::NoMoreBatches)?
+            .map_err(TrainingError::Data)
+    }
+
+    fn recycle(&mut self, batch: Batch) {
+        Pipeline::recycle(self, batch);
+    }
+}
+
+/// One replica of the job's state, and the step that advances it.
+pub struct Trainer {
+    pub(crate) model: Model,
+    pub(crate) parameters: FlatParameters,
+    pub(crate) buffers: FlatBuffers,
+    pub(crate) optimizer: Optimizer,
+    /// The reduced numbers of a step or evaluation; see `step::Counts`.
+    pub(crate) control: FlatBuffer,
+    pub(crate) gate: Arc<BucketGate>,
+    pub(crate) accounting: Accounting,
+    /// Optimizer updates that were applied.
+    pub(crate) updates: u64,
+    pub(crate) shape: ImageShape,
+    pub(crate) label_smoothing: f64,
+    /// Last, so that the hooks go before what they call.
+    _hooks: GradientHooks,
+}
+
+impl Trainer {
+    /// Builds the model from its seed. The replica is alone until [`Trainer::connect`].
+    ///
+    /// # Errors
+    /// If the images don't fit the model or libtorch fails.
+    pub fn new(spec: TrainerSpec) -> Result<Self, TrainingError> {
+        let mut model = model::build(&spec.model, spec.shape, spec.seed)?;
+        let parameters = FlatParameters::adopt(&mut model.registry.parameters)?;
+        let buffers = FlatBuffers::adopt(&mut model.registry.buffers)?;
+        let control = FlatBuffer::zeros(crate::step::CONTROL_ELEMENTS, Kind::Int64);
+        let layout = &parameters.layout;
+        let mut regions: Vec<_> = layout
+            .buckets
+            .iter()
+            .map(|range| parameters.gradients.region(range.clone()))
+            .collect();
+        regions.push(buffers.sum.region(0..buffers.sum.len()));
+        regions.push(control.region(0..control.len()));
+        let gate = Arc::new(BucketGate::new(
+            layout.bucket_of.clone(),
+            layout.parameters_per_bucket(),
+            regions,
+        ));
+        let handles: Vec<_> = model
+            .registry
+            .parameters
+            .iter()
+            .map(|p| p.tensor.shallow_clone())
+            .collect();
+        let hooked = Arc::clone(&gate);
+        let hooks = GradientHooks::register(&handles, move |parameter| hooked.filled(parameter))?;
+        let optimizer = Optimizer::new(spec.optimizer, spec.schedule, parameters.values.len());
+        Ok(Self {
+            model,
+            parameters,
+            buffers,
+            optimizer,
+            control,
+            gate,
+            accounting: Accounting::default(),
+            updates: 0,
+            shape: spec.shape,
+            label_smoothing: spec.label_smoothing,
+            _hooks: hooks,
+        })
+    }
+
+    /// The regions that a [`Reducer`] sums: gradient buckets, then buffers, then counts.
+    #[must_use]
+    pub fn regions(&self) -> &[Arc<Region>] {
+        self.gate.regions()
+    }
+
+    /// Joins a group.
+    pub fn connect(&self, reducer: Arc<dyn Reducer>) {
+        self.gate.connect(reducer);
+    }
+
+    /// Leaves the group.
+    pub fn disconnect(&self) {
+        self.gate.connect(crate::reduce::alone());
+    }
+
+    /// A copy of the whole replicated state.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn snapshot(&self) -> Result<Snapshot, TrainingError> {
+        Snapshot::take(
+            &self.model.registry,
+            &self.parameters,
+            &self.optimizer,
+            self.updates,
+            self.accounting,
+        )
+        .map_err(|source| TrainingError::Torch {
+            operation: "copy the state",
+            source,
+        })
+    }
+
+    /// Checks that the epoch took every sample exactly once, and starts the accounting of the next.
+    ///
+    /// # Errors
+    /// If it did not.
+    pub fn end_epoch(
+        &mut self,
+        epoch: EpochIndex,
+        expected: Accounting,
+    ) -> Result<(), TrainingError> {
+        std::mem::take(&mut self.accounting).check(epoch, expected)
+    }
+
+    pub(crate) fn buffers_region(&self) -> usize {
+        self.gate.regions().len() - 2
+    }
+
+    pub(crate) fn control_region(&self) -> usize {
+        self.gate.regions().len() - 1
+    }
+}
