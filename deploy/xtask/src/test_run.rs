@@ -15,7 +15,8 @@ const PROCESS_TESTS: &str = "cluster-tests";
 struct Suite {
     name: &'static str,
     what: &'static str,
-    /// After `cargo test --locked --profile ci`.
+    /// After `cargo test --locked --profile ci`. Always of the whole workspace: a part of it would resolve other
+    /// features of what it depends on, and build that once more.
     arguments: &'static [&'static str],
 }
 
@@ -35,9 +36,7 @@ const USUAL: [Suite; 2] = [
         name: "process tests",
         what: "clusters of real processes, one at a time",
         arguments: &[
-            "--package",
-            PROCESS_TESTS,
-            "--lib",
+            "--workspace",
             "--test",
             "processes",
             "--",
@@ -66,8 +65,9 @@ const LONG: [Suite; 2] = [
         name: "long process tests",
         what: "the slow ones on real processes",
         arguments: &[
-            "--package",
-            PROCESS_TESTS,
+            "--workspace",
+            "--test",
+            "processes",
             "--",
             "--test-threads=1",
             "--ignored",
