@@ -1,5 +1,6 @@
 //! Tries again until the coordinator answers or the time is up.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -11,11 +12,14 @@ use crate::error::{ClientError, with_sources};
 use crate::random::random_u64;
 
 /// Runs `attempt` until it succeeds or fails for a reason other than the connection, at most for `limit`.
-pub(crate) async fn persist<T>(
+pub(crate) async fn persist<T, Attempt>(
     address: &CoordinatorAddress,
     limit: Duration,
-    attempt: impl AsyncFn() -> Result<T, ClientError>,
-) -> Result<T, ClientError> {
+    attempt: impl Fn() -> Attempt,
+) -> Result<T, ClientError>
+where
+    Attempt: Future<Output = Result<T, ClientError>>,
+{
     let deadline = Instant::now() + limit;
     let mut attempts = 0;
     let mut last = "no answer".to_owned();

@@ -1,5 +1,6 @@
 //! Calls of the command line: submit, watch, cancel, describe.
 
+use std::future::Future;
 use std::time::Duration;
 
 use convoy_common::ids::JobId;
@@ -38,7 +39,7 @@ impl JobsClient {
         address: &CoordinatorAddress,
         limit: Duration,
     ) -> Result<Self, ClientError> {
-        let channel = persist(address, limit, async || channel(address, "connect").await).await?;
+        let channel = persist(address, limit, || channel(address, "connect")).await?;
         Ok(Self {
             address: address.clone(),
             jobs: Jobs::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
@@ -60,8 +61,9 @@ impl JobsClient {
             workers,
         };
         let reply = self
-            .call("submit the job", async |mut jobs| {
-                jobs.submit(request.clone()).await
+            .call("submit the job", |mut jobs| {
+                let request = request.clone();
+                async move { jobs.submit(request).await }
             })
             .await?;
         parse_job_id(&reply.job_id).map_err(|error| ClientError::Malformed {
@@ -79,8 +81,9 @@ impl JobsClient {
             job_id: job.to_string(),
             reason: reason.to_owned(),
         };
-        self.call("cancel the job", async |mut jobs| {
-            jobs.cancel(request.clone()).await
+        self.call("cancel the job", |mut jobs| {
+            let request = request.clone();
+            async move { jobs.cancel(request).await }
         })
         .await?;
         Ok(())
@@ -94,8 +97,9 @@ impl JobsClient {
         let request = v1::DescribeRequest {
             job_id: job.to_string(),
         };
-        self.call("describe the job", async |mut jobs| {
-            jobs.describe(request.clone()).await
+        self.call("describe the job", |mut jobs| {
+            let request = request.clone();
+            async move { jobs.describe(request).await }
         })
         .await
     }
@@ -109,7 +113,10 @@ impl JobsClient {
             job_id: job.to_string(),
         };
         let views = self
-            .call(WATCH, async |mut jobs| jobs.watch(request.clone()).await)
+            .call(WATCH, |mut jobs| {
+                let request = request.clone();
+                async move { jobs.watch(request).await }
+            })
             .await?;
         Ok(JobWatch {
             address: self.address.clone(),
@@ -117,16 +124,20 @@ impl JobsClient {
         })
     }
 
-    async fn call<T>(
+    async fn call<T, Answer>(
         &self,
         operation: &'static str,
-        request: impl AsyncFn(Jobs) -> Result<Response<T>, Status>,
-    ) -> Result<T, ClientError> {
-        persist(&self.address, CALL_LIMIT, async || {
-            let answer = request(self.jobs.clone()).await;
-            answer
-                .map(Response::into_inner)
-                .map_err(|status| ClientError::from_status(&self.address, operation, &status))
+        request: impl Fn(Jobs) -> Answer,
+    ) -> Result<T, ClientError>
+    where
+        Answer: Future<Output = Result<Response<T>, Status>>,
+    {
+        persist(&self.address, CALL_LIMIT, || {
+            let answer = request(self.jobs.clone());
+            async {
+                let answer = answer.await.map(Response::into_inner);
+                answer.map_err(|status| ClientError::from_status(&self.address, operation, &status))
+            }
         })
         .await
     }

@@ -54,10 +54,7 @@ impl<S: Side> Session<S> {
         hello: S::Hello,
         limit: Duration,
     ) -> Result<Self, ClientError> {
-        persist(address, limit, async || {
-            Self::open_once(address, hello.clone()).await
-        })
-        .await
+        persist(address, limit, || Self::open_once(address, hello.clone())).await
     }
 
     async fn open_once(address: &CoordinatorAddress, hello: S::Hello) -> Result<Self, ClientError> {

@@ -426,3 +426,14 @@ async fn job_calls_reach_the_coordinator_and_bring_its_answers() {
         "{error}"
     );
 }
+
+#[test]
+fn calls_can_be_made_on_any_thread_of_the_runtime() {
+    fn movable<T: Send>(_: impl Fn(JobsClient, CoordinatorAddress) -> T) {}
+    movable(|_, address| async move { AgentSession::open(&address, hello(), DEADLINE).await });
+    movable(|_, address| async move { JobsClient::connect(&address, DEADLINE).await });
+    movable(|mut jobs, _| async move {
+        let job = jobs.submit(String::new(), 1).await?;
+        jobs.watch(&job).await?.next().await
+    });
+}

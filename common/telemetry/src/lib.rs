@@ -116,6 +116,8 @@ where
         .with_env_filter(filter)
         .with_ansi(colours)
         .with_writer(writer)
+        // It would print to standard error, and panic once that is a pipe whose reader was killed.
+        .log_internal_errors(false)
         .event_format(Labelled::new(label.clone()))
         .finish()
 }
