@@ -1,2 +1,51 @@
 //! One worker process: its session with the coordinator and its training loop.
-fn main() {}
+//!
+//! Three parts: [`session`] speaks with the coordinator, `convoy_membership` decides (pure), [`replica`] computes on a
+//! thread of its own. This file starts them and says how the process ended.
+
+mod arguments;
+mod check;
+mod convert;
+mod replica;
+mod session;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use convoy_process::{Signal, die_with_parent};
+use convoy_telemetry::LogTarget;
+
+use crate::arguments::{Arguments, Mode};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The agent passes on the last lines of this process, so that they must say everything.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.mode()? {
+        Mode::Check => check::check(),
+        Mode::Work(work) => {
+            if let Some(parent) = work.parent_pid {
+                die_with_parent(parent, Signal::KILL)?;
+            }
+            let label = convoy_telemetry::init(&LogTarget::Stderr, "info")?;
+            label.set(format!("worker {}", work.me.worker));
+            convoy_torch::check_library()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .context("could not start the runtime of the session")?;
+            runtime.block_on(session::run(work, &label))
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line, parsed once into what can't be wrong.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use convoy_client::CoordinatorAddress;
+use convoy_common::ids::{Incarnation, JobId, WorkerId, WorkerRef};
+use convoy_common::limits::MAX_SPEC_BYTES;
+use convoy_common::spec::JobSpec;
+
+/// One worker of a job. Agents start it; by hand it is of little use.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    /// Check that this program can run here, print what it was built for as one line of JSON, and end.
+    #[arg(long)]
+    check: bool,
+    /// Where the coordinator is, http://host:port.
+    #[arg(long, required_unless_present = "check")]
+    coordinator: Option<CoordinatorAddress>,
+    /// The job to work for.
+    #[arg(long, required_unless_present = "check")]
+    job: Option<String>,
+    /// The place in the job.
+    #[arg(long, required_unless_present = "check")]
+    worker_id: Option<u32>,
+    /// Which life of that place this process is.
+    #[arg(long, required_unless_present = "check")]
+    incarnation: Option<u64>,
+    /// The job spec as JSON.
+    #[arg(long, required_unless_present = "check")]
+    spec_file: Option<PathBuf>,
+    /// The address that other workers reach this one at.
+    #[arg(long, default_value = "127.0.0.1")]
+    advertised_host: IpAddr,
+    /// The process that must outlive this one.
+    #[arg(long)]
+    parent_pid: Option<u32>,
+}
+
+/// What to do.
+pub(crate) enum Mode {
+    /// Print what the program was built for.
+    Check,
+    /// Work for a job.
+    Work(Work),
+}
+
+/// All that a worker starts from.
+pub(crate) struct Work {
+    pub(crate) coordinator: CoordinatorAddress,
+    pub(crate) me: WorkerRef,
+    pub(crate) spec: JobSpec,
+    /// Where the ring listens: the advertised address, any free port.
+    pub(crate) data_address: SocketAddr,
+    pub(crate) parent_pid: Option<u32>,
+}
+
+impl Arguments {
+    /// # Errors
+    /// If an id is malformed or the spec can't be read.
+    pub(crate) fn mode(self) -> anyhow::Result<Mode> {
+        let (Some(coordinator), Some(job), Some(worker), Some(incarnation), Some(spec_file)) = (
+            self.coordinator,
+            self.job,
+            self.worker_id,
+            self.incarnation,
+            self.spec_file,
+        ) else {
+            return Ok(Mode::Check);
+        };
+        let me = WorkerRef {
+            job: JobId::try_from(job)?,
+            worker: WorkerId(worker),
+            incarnation: Incarnation(incarnation),
+        };
+        Ok(Mode::Work(Work {
+            coordinator,
+            me,
+            spec: read_spec(&spec_file)?,
+            data_address: SocketAddr::new(self.advertised_host, 0),
+            parent_pid: self.parent_pid,
+        }))
+    }
+}
+
+fn read_spec(path: &PathBuf) -> anyhow::Result<JobSpec> {
+    let bytes = std::fs::metadata(path)
+        .with_context(|| format!("cannot read the job spec {}", path.display()))?
+        .len();
+    if bytes > MAX_SPEC_BYTES as u64 {
+        bail!(
+            "the job spec {} has {bytes} bytes, at most {MAX_SPEC_BYTES} are read",
+            path.display()
+        );
+    }
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the job spec {}", path.display()))?;
+    JobSpec::from_json(&text)
+        .with_context(|| format!("the job spec {} is not valid", path.display()))
+}

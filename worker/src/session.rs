@@ -1,0 +1,329 @@
+//! The session with the coordinator: directives in, membership decides, the replica performs, reports out.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use convoy_client::{Reporter, WorkerSession, WorkerSide, words};
+use convoy_collective::{AbortHandle, RingListener};
+use convoy_common::ids::Rank;
+use convoy_membership::{Input, Membership, Output, Report};
+use convoy_proto::{PROTOCOL_VERSION, v1};
+use convoy_telemetry::Label;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::arguments::Work;
+use crate::check::BUILD;
+use crate::convert::{self, Directive};
+use crate::replica::{Command, Event, Group, Outlets, Replica};
+
+/// The coordinator was there when the agent started this process.
+const SESSION_LIMIT: Duration = Duration::from_secs(30);
+/// Time for the last report to arrive.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// How often rank 0 says how far the job is; a display needs no more.
+const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
+
+/// How the work came to its end.
+enum End {
+    /// Told so.
+    Finished { reason: String },
+    /// By a signal to this process.
+    Terminated,
+    /// For a reason of its own, which the coordinator must hear.
+    Failed { reason: String },
+    /// The coordinator is gone.
+    SessionLost { reason: String },
+}
+
+/// Works until told to finish.
+///
+/// # Errors
+/// If the coordinator can't be reached or is lost, or if the worker can't go on; the error says why.
+pub(crate) async fn run(work: Work, label: &Label) -> anyhow::Result<()> {
+    let listener = RingListener::bind(work.data_address).with_context(|| {
+        format!(
+            "cannot listen for other workers on {}",
+            work.data_address.ip()
+        )
+    })?;
+    let hello = v1::WorkerHello {
+        protocol_version: PROTOCOL_VERSION,
+        build: BUILD.to_owned(),
+        worker: Some(words::worker_ref(&work.me)),
+        pid: std::process::id(),
+        data_address: listener.local_addr().to_string(),
+    };
+    let mut session = WorkerSession::open(&work.coordinator, hello, SESSION_LIMIT).await?;
+    let membership = Membership::new(work.me.clone());
+    let (replica, outlets) =
+        Replica::start(work.spec, work.me, listener).context("could not start the replica")?;
+    let reporter = session.reporter();
+    let mut worker = Worker {
+        membership,
+        replica,
+        reporter,
+        label,
+        abort: AbortHandle::new(),
+        rank: None,
+    };
+    let end = worker.work(&mut session, outlets).await?;
+    worker.finish(end, session).await
+}
+
+/// The parts of a worker at work.
+struct Worker<'a> {
+    membership: Membership,
+    replica: Replica,
+    reporter: Reporter<WorkerSide>,
+    label: &'a Label,
+    /// Of the group that stands or is being built.
+    abort: AbortHandle,
+    /// In that group.
+    rank: Option<Rank>,
+}
+
+impl Worker<'_> {
+    async fn work(&mut self, session: &mut WorkerSession, outlets: Outlets) -> anyhow::Result<End> {
+        let Outlets {
+            mut events,
+            mut progress,
+        } = outlets;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let mut ticks = interval(PROGRESS_PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let flow = tokio::select! {
+                directive = session.next_directive() => match directive {
+                    Ok(Some(wire)) => self.directive(convert::directive(wire)?).await,
+                    Ok(None) => ControlFlow::Break(End::SessionLost { reason: "the coordinator closed the session".to_owned() }),
+                    Err(error) => ControlFlow::Break(End::SessionLost { reason: error.to_string() }),
+                },
+                event = events.recv() => match event {
+                    Some(event) => self.event(event).await,
+                    None => ControlFlow::Break(End::Failed { reason: "the replica thread ended".to_owned() }),
+                },
+                _ = ticks.tick() => {
+                    if self.rank == Some(Rank(0)) && progress.has_changed().unwrap_or(false) {
+                        let newest = convert::progress(&progress.borrow_and_update());
+                        self.report(newest).await;
+                    }
+                    ControlFlow::Continue(())
+                }
+                _ = terminate.recv() => ControlFlow::Break(End::Terminated),
+            };
+            if let ControlFlow::Break(end) = flow {
+                return Ok(end);
+            }
+        }
+    }
+
+    async fn directive(&mut self, directive: Directive) -> ControlFlow<End> {
+        match directive {
+            Directive::Welcome => ControlFlow::Continue(()),
+            Directive::Stop { attempt } => self.step(Input::Stop { attempt }).await,
+            Directive::Prepare {
+                attempt,
+                members,
+                start,
+                parent,
+            } => {
+                self.step(Input::Prepare {
+                    attempt,
+                    members,
+                    start,
+                    parent,
+                })
+                .await
+            }
+            Directive::Go {
+                attempt,
+                generation,
+            } => {
+                self.step(Input::Go {
+                    attempt,
+                    generation,
+                })
+                .await
+            }
+            Directive::WriteManifest { manifest, folder } => {
+                self.write_manifest(manifest, folder).await
+            }
+            Directive::Finish { reason } => self.step(Input::Finish { reason }).await,
+        }
+    }
+
+    async fn event(&mut self, event: Event) -> ControlFlow<End> {
+        match event {
+            Event::Standing { attempt, standing } => {
+                self.report(convert::stopped(attempt, &standing)).await
+            }
+            Event::Joined {
+                attempt,
+                state_digest,
+            } => {
+                return self
+                    .step(Input::CollectiveBuilt {
+                        attempt,
+                        state_digest,
+                    })
+                    .await;
+            }
+            Event::JoinFailed { attempt, reason } => {
+                return self.step(Input::CollectiveFailed { attempt, reason }).await;
+            }
+            Event::Broken { attempt, reason } => {
+                return self.step(Input::CollectiveFailed { attempt, reason }).await;
+            }
+            Event::Evaluated {
+                generation,
+                step,
+                counts,
+            } => {
+                if self.rank == Some(Rank(0)) {
+                    self.report(convert::evaluated(generation, step, &counts))
+                        .await;
+                }
+            }
+            Event::SliceWritten(written) => self.report(convert::slice_written(written)).await,
+            Event::Trained {
+                generation,
+                position,
+            } => {
+                return self
+                    .step(Input::TrainingDone {
+                        generation,
+                        position,
+                    })
+                    .await;
+            }
+            Event::Failed { reason } => return ControlFlow::Break(End::Failed { reason }),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Worker<'_> {
+    /// Lets membership decide, and does what it says.
+    async fn step(&mut self, input: Input) -> ControlFlow<End> {
+        for output in self.membership.step(input) {
+            if let flow @ ControlFlow::Break(_) = self.perform(output).await {
+                return flow;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn perform(&mut self, output: Output) -> ControlFlow<End> {
+        match output {
+            Output::Ignored { what } => tracing::warn!(what, "ignored"),
+            Output::LeaveCollective { reason } => self.abort.abort(reason),
+            Output::BuildCollective {
+                attempt,
+                members,
+                own,
+            } => {
+                self.abort = AbortHandle::new();
+                self.rank = Some(members[own].rank);
+                self.label.set(format!("rank {}", members[own].rank));
+                let group = Group {
+                    attempt,
+                    members,
+                    own,
+                };
+                self.replica.tell(Command::Join {
+                    group,
+                    abort: self.abort.clone(),
+                });
+            }
+            Output::StartTraining {
+                attempt,
+                generation,
+                start,
+            } => {
+                tracing::info!(%generation, %attempt, %start, "training begins");
+                self.replica.tell(Command::Train {
+                    attempt,
+                    generation,
+                    start,
+                });
+            }
+            Output::Exit { reason } => return ControlFlow::Break(End::Finished { reason }),
+            Output::Report(Report::Stopped { attempt }) => {
+                self.replica.tell(Command::Stand { attempt })
+            }
+            Output::Report(Report::Ready {
+                attempt,
+                state_digest,
+            }) => self.report(convert::ready(attempt, state_digest)).await,
+            Output::Report(Report::Broken {
+                attempt,
+                generation,
+                reason,
+            }) => {
+                tracing::warn!(%generation, %attempt, reason, "the group is broken");
+                self.report(convert::broken(attempt, generation, reason))
+                    .await;
+            }
+            Output::Report(Report::Trained {
+                generation,
+                position,
+            }) => self.report(convert::trained(generation, position)).await,
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn report(&self, report: v1::worker_report::Report) {
+        // A closed session shows up as such where directives are awaited.
+        if self.reporter.send(report).await.is_err() {
+            tracing::debug!("a report found the session closed");
+        }
+    }
+
+    async fn write_manifest(
+        &self,
+        manifest: convoy_checkpoint::Manifest,
+        folder: std::path::PathBuf,
+    ) -> ControlFlow<End> {
+        let written = convoy_checkpoint::write_manifest(&folder, &manifest);
+        match written {
+            Ok(path) => {
+                tracing::info!(step = manifest.step.0, manifest = %path.display(), "checkpoint is complete");
+                self.report(convert::manifest_written(&manifest)).await;
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                let reason = format!(
+                    "could not write the manifest of the checkpoint of step {}: {error}",
+                    manifest.step
+                );
+                ControlFlow::Break(End::Failed { reason })
+            }
+        }
+    }
+
+    /// Ends replica and session, in this order for a worker that is whole and in the other for one that failed: the
+    /// coordinator must not wait for its reason.
+    async fn finish(self, end: End, session: WorkerSession) -> anyhow::Result<()> {
+        self.abort.abort("the worker ends");
+        if let End::Failed { reason } = &end {
+            self.report(convert::failed(reason.clone())).await;
+        }
+        drop(self.reporter);
+        session.close(CLOSE_LIMIT).await;
+        self.replica.end();
+        match end {
+            End::Finished { reason } => {
+                tracing::info!(reason, "finished");
+                Ok(())
+            }
+            End::Terminated => {
+                tracing::info!("ended by SIGTERM");
+                Ok(())
+            }
+            End::Failed { reason } => bail!(reason),
+            End::SessionLost { reason } => bail!("lost the coordinator: {reason}"),
+        }
+    }
+}
