@@ -126,24 +126,19 @@ impl Membership {
     }
 
     fn built(&mut self, attempt: Attempt, state_digest: [u8; 32]) -> Vec<Output> {
-        if attempt < self.adopted {
+        if attempt != self.adopted {
             return self.stale("the group", attempt);
         }
-        match std::mem::replace(&mut self.phase, Phase::Stopped) {
-            Phase::Building { start } if attempt == self.adopted => {
-                self.phase = Phase::Ready { start };
-                vec![Output::Report(Report::Ready {
-                    attempt,
-                    state_digest,
-                })]
-            }
-            other => {
-                self.phase = other;
-                self.ignored(format!(
-                    "a group of attempt {attempt} that nobody asked for"
-                ))
-            }
-        }
+        let Phase::Building { start } = self.phase else {
+            return self.ignored(format!(
+                "a group of attempt {attempt} that nobody asked for"
+            ));
+        };
+        self.phase = Phase::Ready { start };
+        vec![Output::Report(Report::Ready {
+            attempt,
+            state_digest,
+        })]
     }
 
     fn failed(&mut self, attempt: Attempt, reason: String) -> Vec<Output> {
@@ -160,7 +155,7 @@ impl Membership {
     }
 
     fn go(&mut self, attempt: Attempt, generation: Generation) -> Vec<Output> {
-        if attempt < self.adopted {
+        if attempt != self.adopted {
             return self.stale("Go", attempt);
         }
         if generation <= self.trained {
@@ -169,23 +164,18 @@ impl Membership {
                 self.trained
             ));
         }
-        match std::mem::replace(&mut self.phase, Phase::Stopped) {
-            Phase::Ready { start } if attempt == self.adopted => {
-                self.phase = Phase::Training { generation };
-                self.trained = generation;
-                vec![Output::StartTraining {
-                    attempt,
-                    generation,
-                    start,
-                }]
-            }
-            other => {
-                self.phase = other;
-                self.ignored(format!(
-                    "Go for attempt {attempt}, whose group does not stand here"
-                ))
-            }
-        }
+        let Phase::Ready { start } = self.phase else {
+            return self.ignored(format!(
+                "Go for attempt {attempt}, whose group does not stand here"
+            ));
+        };
+        self.phase = Phase::Training { generation };
+        self.trained = generation;
+        vec![Output::StartTraining {
+            attempt,
+            generation,
+            start,
+        }]
     }
 
     fn done(

@@ -2,7 +2,7 @@
 
 use convoy_common::ids::{Generation, StepIndex};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Heard nothing yet.
     Idle,
@@ -20,9 +20,9 @@ pub(crate) enum Phase {
 
 impl Phase {
     /// The running generation; 0 where none runs.
-    pub(crate) fn generation(&self) -> Generation {
+    pub(crate) fn generation(self) -> Generation {
         match self {
-            Self::Training { generation } => *generation,
+            Self::Training { generation } => generation,
             Self::Idle
             | Self::Stopped
             | Self::Building { .. }
