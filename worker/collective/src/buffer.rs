@@ -22,10 +22,12 @@ pub trait SharedBuffer: Send + Sync {
     }
 }
 
-/// A vector in main memory that can be lent, for metrics, flags and tests.
-#[derive(Debug, Default)]
+/// Numbers in main memory that can be lent: metrics, flags, tests.
+#[derive(Debug)]
 pub struct HostBuffer<T> {
-    values: Mutex<Vec<T>>,
+    /// Kept beside the values: `submit` asks for it and must not wait for an operation that uses them.
+    len: usize,
+    values: Mutex<Box<[T]>>,
 }
 
 impl<T: Element> HostBuffer<T> {
@@ -33,12 +35,13 @@ impl<T: Element> HostBuffer<T> {
     #[must_use]
     pub fn new(values: Vec<T>) -> Self {
         Self {
-            values: Mutex::new(values),
+            len: values.len(),
+            values: Mutex::new(values.into_boxed_slice()),
         }
     }
 
     /// The values. Waits while an operation uses them.
-    pub fn values(&self) -> MutexGuard<'_, Vec<T>> {
+    pub fn values(&self) -> MutexGuard<'_, Box<[T]>> {
         // A panic elsewhere leaves numbers behind, and any numbers are valid.
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,7 +53,7 @@ impl<T: Element> SharedBuffer for HostBuffer<T> {
     }
 
     fn len(&self) -> usize {
-        self.values().len()
+        self.len
     }
 
     fn with_elements(&self, visit: &mut dyn FnMut(Elements<'_>)) {
