@@ -89,15 +89,17 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Adds a cause, unless the same kind is known of the same subject.
-    pub fn note(&mut self, cause: Cause, now: Moment) {
+    /// Adds a cause, unless the same kind is known of the same subject; says whether it is new.
+    pub fn note(&mut self, cause: Cause, now: Moment) -> bool {
         let known = self
             .found
             .iter()
             .any(|(_, known)| known.same_subject(&cause));
-        if !known && self.found.len() < MAX_EVIDENCE {
+        let is_new = !known && self.found.len() < MAX_EVIDENCE;
+        if is_new {
             self.found.push((now, cause));
         }
+        is_new
     }
 
     /// Whether nothing is known.

@@ -40,6 +40,16 @@ struct ClientRecord {
 }
 
 impl Cluster {
+    /// An empty state whose first job gets this number: for a cluster that lives as long as one command, so that the ids of later
+    /// commands' jobs differ.
+    #[must_use]
+    pub fn with_first_job(number: u64) -> Self {
+        Self {
+            newest_job: number.saturating_sub(1),
+            ..Self::default()
+        }
+    }
+
     /// Applies one committed command: all of it, or nothing when it is refused.
     ///
     /// # Errors

@@ -168,3 +168,26 @@ pub enum Outcome {
     /// The membership is committed.
     Formed(Generation),
 }
+
+impl Command {
+    /// The job it is about; none for a submission, whose job has no id yet, and for commands about nodes.
+    #[must_use]
+    pub fn job(&self) -> Option<&JobId> {
+        match self {
+            Self::SubmitJob { .. } | Self::RegisterNode { .. } | Self::NodeLost { .. } => None,
+            Self::CancelJob { job, .. }
+            | Self::PlaceWorkers { job, .. }
+            | Self::GenerationStarted { job, .. }
+            | Self::RecordProgress { job, .. }
+            | Self::RecordEvaluation { job, .. }
+            | Self::CommitCheckpoint { job, .. }
+            | Self::ManifestWritten { job, .. }
+            | Self::FinishJob { job, .. }
+            | Self::FailJob { job, .. } => Some(job),
+            Self::WorkerStarted { worker, .. } | Self::WorkerEnded { worker, .. } => {
+                Some(&worker.job)
+            }
+            Self::FormGeneration(formation) => Some(&formation.job),
+        }
+    }
+}

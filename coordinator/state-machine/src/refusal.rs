@@ -234,6 +234,22 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Whether what was refused comes from the past: nothing is wrong, it is only too late.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        matches!(
+            self,
+            Self::JobOver { .. }
+                | Self::StaleIncarnation { .. }
+                | Self::StaleGeneration { .. }
+                | Self::StaleAttempt { .. }
+                | Self::EvaluationTooLate { .. }
+                | Self::AgentReplaced { .. }
+        )
+    }
+}
+
 fn reach(end: Option<StepIndex>) -> String {
     end.map_or_else(|| "on".to_owned(), |end| format!("step {end}"))
 }

@@ -1,0 +1,170 @@
+//! The gRPC services. Each call becomes an event for the leader; nothing is decided here.
+//!
+//! **Invariant:** the only module that knows protobuf types, all of them in [`convert`].
+
+mod convert;
+mod session;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use convoy_common::limits::MAX_MESSAGE_BYTES;
+use convoy_proto::v1;
+use convoy_proto::v1::agents_server::{Agents, AgentsServer};
+use convoy_proto::v1::jobs_server::{Jobs, JobsServer};
+use convoy_proto::v1::workers_server::{Workers, WorkersServer};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::leader::{ClientRequest, Event, Refused, Reply, SessionId};
+
+/// A peer that vanished without a word is noticed after both together.
+const PING_PERIOD: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+/// Serves until told to stop and every call has ended.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    events: mpsc::Sender<Event>,
+    hello: Duration,
+    stopped: oneshot::Receiver<()>,
+) {
+    let api = Api {
+        events,
+        hello,
+        sessions: Arc::default(),
+    };
+    let limit = MAX_MESSAGE_BYTES;
+    let served = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(PING_PERIOD))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .add_service(JobsServer::new(api.clone()).max_decoding_message_size(limit))
+        .add_service(AgentsServer::new(api.clone()).max_decoding_message_size(limit))
+        .add_service(WorkersServer::new(api).max_decoding_message_size(limit))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+            // A sender that is gone means the same as one that spoke.
+            let _ = stopped.await;
+        })
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the server ended");
+    }
+}
+
+/// What every call needs.
+#[derive(Clone)]
+struct Api {
+    events: mpsc::Sender<Event>,
+    /// A session's first message must come within this time.
+    hello: Duration,
+    sessions: Arc<AtomicU64>,
+}
+
+impl Api {
+    /// Hands an event with a way to answer to the leader, and waits for the answer.
+    async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> Result<T, Status> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |()| convert::status(&Refused::ShuttingDown);
+        self.events
+            .send(event(Reply(reply)))
+            .await
+            .map_err(|_| gone(()))?;
+        answer
+            .await
+            .map_err(|_| gone(()))?
+            .map_err(|refused| convert::status(&refused))
+    }
+
+    fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[tonic::async_trait]
+impl Jobs for Api {
+    async fn submit(
+        &self,
+        request: Request<v1::SubmitRequest>,
+    ) -> Result<Response<v1::SubmitReply>, Status> {
+        let submission = Box::new(convert::submission(request.into_inner())?);
+        let job = self
+            .ask(|reply| Event::Client(ClientRequest::Submit { submission, reply }))
+            .await?;
+        Ok(Response::new(v1::SubmitReply {
+            job_id: job.to_string(),
+        }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::CancelRequest>,
+    ) -> Result<Response<v1::CancelReply>, Status> {
+        let v1::CancelRequest { job_id, reason } = request.into_inner();
+        let job = convert::job_id(&job_id)?;
+        self.ask(|reply| Event::Client(ClientRequest::Cancel { job, reason, reply }))
+            .await?;
+        Ok(Response::new(v1::CancelReply {}))
+    }
+
+    async fn describe(
+        &self,
+        request: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::JobView>, Status> {
+        let job = convert::job_id(&request.into_inner().job_id)?;
+        let view = self
+            .ask(|reply| Event::Client(ClientRequest::Describe { job, reply }))
+            .await?;
+        Ok(Response::new(convert::job_view(&view)))
+    }
+
+    type WatchStream = Answers<v1::JobView>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let job = convert::job_id(&request.into_inner().job_id)?;
+        let views = self
+            .ask(|reply| Event::Client(ClientRequest::Watch { job, reply }))
+            .await?;
+        let answers = WatchStream::new(views).map(|view| Ok(convert::job_view(&view)));
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+#[tonic::async_trait]
+impl Agents for Api {
+    type SessionStream = Answers<v1::AgentDirective>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::AgentReport>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        session::agent(self, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl Workers for Api {
+    type SessionStream = Answers<v1::WorkerDirective>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::WorkerReport>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        session::worker(self, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+}

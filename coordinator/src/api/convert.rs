@@ -1,0 +1,9 @@
+//! Between the wire and the coordinator's own words.
+
+mod incoming;
+mod outgoing;
+
+pub(super) use incoming::{
+    agent_hello, agent_report, job_id, submission, worker_hello, worker_report,
+};
+pub(super) use outgoing::{agent_directive, job_view, status, worker_directive};

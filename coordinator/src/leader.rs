@@ -1,0 +1,277 @@
+//! The leader: one task owns the state, and everything that happens reaches it as an [`Event`].
+//!
+//! [`Leader::handle`] is a plain function of the event and the time: it applies committed commands, decides what follows,
+//! and tells peers what the state owes them. It never waits; [`run`] around it does.
+
+mod agents;
+mod clients;
+mod decide;
+mod event;
+mod live_job;
+mod perform;
+mod refused;
+mod reports;
+mod session;
+mod silence;
+mod views;
+mod workers;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use convoy_common::ids::{JobId, NodeId, WorkerRef};
+use convoy_state_machine::cause::Cause;
+use convoy_state_machine::job::JobPhase;
+use convoy_state_machine::time::Moment;
+use convoy_state_machine::{Cluster, Command, Outcome, Refusal};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::config::{EmbeddedConfig, Timings, ms};
+use crate::consensus::{Committed, Log, ProposalId};
+
+pub(crate) use event::{
+    AgentAttach, AgentDirective, AgentHello, AgentReport, ClientRequest, DesiredWorker, Detached,
+    Event, Reply, SliceWritten, Submission, WorkerAttach, WorkerDirective, WorkerHello,
+    WorkerReport,
+};
+use live_job::LiveJob;
+pub(crate) use refused::Refused;
+use session::{AgentSession, WorkerSession};
+pub(crate) use session::{Next, Outbound, Outgoing, SessionId, channel};
+use silence::{Peer, SilenceDetector};
+pub(crate) use views::NumberedView;
+use views::Views;
+
+/// Owner of the state and of everything a leader knows beyond it.
+pub(crate) struct Leader<L> {
+    log: L,
+    cluster: Cluster,
+    timings: Timings,
+    shutdown_ends_agents: bool,
+    now: Moment,
+    agents: BTreeMap<NodeId, AgentSession>,
+    workers: BTreeMap<WorkerRef, WorkerSession>,
+    live: BTreeMap<JobId, LiveJob>,
+    silence: SilenceDetector,
+    views: Views,
+    /// What is to be done when a proposal's fate is known.
+    waiting: BTreeMap<ProposalId, Waiting>,
+    /// Attempts of this leadership so far.
+    attempts: u64,
+    /// Whether decisions and what is owed must be looked at again: not after every heartbeat.
+    attention: bool,
+}
+
+/// Who waits for a proposal's fate.
+enum Waiting {
+    Submit(Reply<JobId>),
+    Cancel(Reply<()>),
+    Register(Box<AgentAttach>),
+    /// The leader's own decision about a job; no other is made about it meanwhile.
+    Decision(JobId),
+    /// A worker's report that the job can't go on without.
+    Report(WorkerRef),
+    /// Nobody; a refusal is only logged.
+    Nobody,
+}
+
+/// Drives `leader` until it is told to shut down or nobody can reach it any more.
+pub(crate) async fn run<L: Log>(mut leader: Leader<L>, mut inbox: mpsc::Receiver<Event>) {
+    let began = Instant::now();
+    let mut ticks = tokio::time::interval(leader.timings.tick);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let event = tokio::select! {
+            _ = ticks.tick() => Event::Tick,
+            event = inbox.recv() => match event {
+                None | Some(Event::Shutdown) => return leader.shutdown(),
+                Some(event) => event,
+            },
+        };
+        leader.handle(event, Moment::from_ms(ms(began.elapsed())));
+    }
+}
+
+impl<L: Log> Leader<L> {
+    /// A leader with an empty state.
+    pub(crate) fn new(log: L, config: EmbeddedConfig) -> Self {
+        let EmbeddedConfig {
+            timings,
+            shutdown_ends_agents,
+            first_job,
+            ..
+        } = config;
+        Self {
+            log,
+            cluster: Cluster::with_first_job(first_job),
+            silence: SilenceDetector::new(ms(timings.silence), ms(timings.tick)),
+            timings,
+            shutdown_ends_agents,
+            now: Moment::default(),
+            agents: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            live: BTreeMap::new(),
+            views: Views::default(),
+            waiting: BTreeMap::new(),
+            attempts: 0,
+            attention: false,
+        }
+    }
+
+    /// Takes one event at `now`, and does everything that follows from it.
+    pub(crate) fn handle(&mut self, event: Event, now: Moment) {
+        self.now = now;
+        match event {
+            Event::Client(request) => self.client(request),
+            Event::AgentAttach(attach) => self.agent_attaches(attach),
+            Event::AgentReport {
+                node,
+                session,
+                report,
+            } => {
+                self.agent_reports(&node, session, report);
+            }
+            Event::AgentDetached { node, session, why } => {
+                self.agent_detached(&node, session, &why);
+            }
+            Event::WorkerAttach(attach) => self.worker_attaches(attach),
+            Event::WorkerReport {
+                worker,
+                session,
+                report,
+            } => {
+                self.worker_reports(&worker, session, report);
+            }
+            Event::WorkerDetached {
+                worker,
+                session,
+                why,
+            } => {
+                self.worker_detached(&worker, session, &why);
+            }
+            Event::Tick => self.tick(),
+            Event::Shutdown => {}
+        }
+        self.settle();
+    }
+
+    /// Applies what is committed and decides what follows, until nothing does; then tells everyone.
+    fn settle(&mut self) {
+        loop {
+            while let Some(committed) = self.log.next_committed() {
+                self.apply(committed);
+            }
+            if !self.attention {
+                break;
+            }
+            self.attention = false;
+            self.decide();
+            self.perform();
+        }
+        self.publish_changed();
+    }
+
+    fn propose(&mut self, command: Command, waiting: Waiting) {
+        let proposal = self.log.propose(command);
+        self.waiting.insert(proposal, waiting);
+    }
+
+    fn apply(&mut self, committed: Committed) {
+        let Committed { proposal, command } = committed;
+        let job = command.job().cloned();
+        tracing::debug!(?command, "applies");
+        let result = self.cluster.apply(command);
+        self.attention = true;
+        match &job {
+            Some(job) => self.views.mark(job),
+            None => self.views.mark_all(self.cluster.jobs().map(|job| &job.id)),
+        }
+        let waiting = self.waiting_for(proposal);
+        self.answer(waiting, result, job);
+    }
+
+    fn waiting_for(&mut self, proposal: ProposalId) -> Waiting {
+        self.waiting.remove(&proposal).unwrap_or(Waiting::Nobody)
+    }
+
+    fn answer(&mut self, waiting: Waiting, result: Result<Outcome, Refusal>, job: Option<JobId>) {
+        match (waiting, result) {
+            (Waiting::Submit(reply), result) => self.submitted(reply, result),
+            (Waiting::Cancel(reply), result) => {
+                reply.give(result.map(|_| ()).map_err(Refused::State));
+            }
+            (Waiting::Register(attach), result) => self.registered(*attach, result),
+            (Waiting::Decision(job), Ok(outcome)) => self.decided(&job, &outcome),
+            (Waiting::Decision(job), Err(refusal)) => self.decision_refused(&job, &refusal),
+            (Waiting::Report(worker), Err(refusal)) => self.report_refused(&worker, &refusal),
+            (Waiting::Nobody, Err(refusal)) => tracing::warn!(%refusal, "command refused"),
+            (Waiting::Report(_) | Waiting::Nobody, Ok(_)) => {}
+        }
+        if let Some(job) = job {
+            self.note_end(&job);
+        }
+    }
+
+    /// Remembers when a job's end was seen, once.
+    fn note_end(&mut self, id: &JobId) {
+        let Some(job) = self.cluster.job(id).filter(|job| job.phase.is_over()) else {
+            return;
+        };
+        let live = self.live.entry(id.clone()).or_default();
+        if live.over_since.is_none() {
+            live.over_since = Some(self.now);
+            live.forming = None;
+            let reason = convoy_state_machine::actions::outcome(job);
+            match job.phase {
+                JobPhase::Failed { .. } => tracing::error!(job = %id, %reason, "job failed"),
+                JobPhase::Finished { .. } | JobPhase::Cancelled { .. } => {
+                    tracing::info!(job = %id, phase = %job.phase, %reason, "job is over");
+                }
+                JobPhase::Waiting | JobPhase::Forming | JobPhase::Training => {}
+            }
+        }
+    }
+
+    /// Adds evidence about the trouble of a job that is not over.
+    fn note(&mut self, job: &JobId, cause: Cause) {
+        if self.cluster.job(job).is_none_or(|job| job.phase.is_over()) {
+            return;
+        }
+        tracing::warn!(%job, ?cause, "trouble");
+        self.live
+            .entry(job.clone())
+            .or_default()
+            .evidence
+            .note(cause, self.now);
+        self.views.mark(job);
+        self.attention = true;
+    }
+
+    fn tick(&mut self) {
+        for (peer, silent_ms) in self.silence.tick(self.now) {
+            match peer {
+                Peer::Node(node) => self.agent_silent(&node, silent_ms),
+                Peer::Worker(worker) => self.worker_silent(&worker, silent_ms),
+            }
+        }
+        self.record_progress();
+        self.views.mark_slow();
+        self.attention = true;
+    }
+
+    /// Ends all sessions: queued directives still reach their peers, then the streams end.
+    fn shutdown(mut self) {
+        if self.shutdown_ends_agents {
+            for agent in self.agents.values_mut() {
+                let reason = "the coordinator shuts down".to_owned();
+                let _ = agent.outbound.send(AgentDirective::Shutdown { reason });
+            }
+        }
+        tracing::info!(
+            agents = self.agents.len(),
+            workers = self.workers.len(),
+            "coordinator shuts down"
+        );
+    }
+}

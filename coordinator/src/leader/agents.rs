@@ -1,0 +1,170 @@
+//! Agents attach, report and go.
+
+use convoy_common::ids::NodeId;
+use convoy_proto::PROTOCOL_VERSION;
+use convoy_state_machine::time::Seconds;
+use convoy_state_machine::{Command, Outcome, Refusal};
+
+use super::session::{AgentSession, SessionId};
+use super::silence::Peer;
+use super::{AgentAttach, AgentDirective, AgentReport, Detached, Leader, Refused, Waiting};
+use crate::consensus::Log;
+
+impl<L: Log> Leader<L> {
+    pub(super) fn agent_attaches(&mut self, attach: AgentAttach) {
+        let hello = &attach.hello;
+        if hello.protocol_version != PROTOCOL_VERSION {
+            let (theirs, ours) = (hello.protocol_version, PROTOCOL_VERSION);
+            let (peer, build) = (agent_name(&hello.node), hello.build.clone());
+            tracing::warn!(%peer, theirs, ours, "protocol versions differ");
+            return attach.reply.give(Err(Refused::Protocol {
+                peer,
+                build,
+                theirs,
+                ours,
+            }));
+        }
+        let command = Command::RegisterNode {
+            node: hello.node.clone(),
+            incarnation: hello.incarnation,
+            slots: hello.slots,
+            advertised_host: hello.advertised_host.clone(),
+        };
+        self.propose(command, Waiting::Register(Box::new(attach)));
+    }
+
+    pub(super) fn registered(&mut self, attach: AgentAttach, result: Result<Outcome, Refusal>) {
+        let AgentAttach {
+            hello,
+            session,
+            outbound,
+            reply,
+        } = attach;
+        if let Err(refusal) = result {
+            tracing::warn!(node = %hello.node, %refusal, "agent refused");
+            return reply.give(Err(Refused::State(refusal)));
+        }
+        let node = hello.node;
+        // The queue is empty, so this can only fail when the agent is gone, which its session will tell.
+        let _ = outbound.send(AgentDirective::Welcome {
+            term: self.log.term(),
+        });
+        reply.give(Ok(()));
+        tracing::info!(%node, slots = hello.slots, build = %hello.build, "agent attached");
+        self.silence.heard(Peer::Node(node.clone()), self.now);
+        let incarnation = hello.incarnation;
+        let new = AgentSession {
+            id: session,
+            incarnation,
+            outbound,
+            desired: None,
+        };
+        if let Some(old) = self.agents.insert(node.clone(), new) {
+            old.outbound.close(Refused::Replaced {
+                peer: agent_name(&node),
+            });
+        }
+        self.attention = true;
+    }
+
+    pub(super) fn agent_reports(&mut self, node: &NodeId, session: SessionId, report: AgentReport) {
+        let Some(agent) = self.agents.get(node).filter(|agent| agent.id == session) else {
+            return;
+        };
+        let incarnation = agent.incarnation;
+        self.silence.heard(Peer::Node(node.clone()), self.now);
+        match report {
+            AgentReport::Heartbeat => {}
+            AgentReport::Started {
+                worker,
+                pid,
+                log_path,
+            } => {
+                tracing::info!(%worker, pid, %log_path, "worker started");
+                self.propose(
+                    Command::WorkerStarted {
+                        worker,
+                        pid,
+                        log_path,
+                    },
+                    Waiting::Nobody,
+                );
+            }
+            AgentReport::Exited { worker, obituary } => {
+                tracing::info!(%worker, how = %obituary.how, clean = obituary.clean, "worker ended");
+                self.silence.forget(&Peer::Worker(worker.clone()));
+                self.propose(Command::WorkerEnded { worker, obituary }, Waiting::Nobody);
+            }
+            AgentReport::Leaving { reason } => {
+                let reason = format!("its agent leaves: {reason}");
+                let node = node.clone();
+                self.propose(
+                    Command::NodeLost {
+                        node,
+                        incarnation,
+                        reason,
+                    },
+                    Waiting::Nobody,
+                );
+            }
+        }
+    }
+
+    /// The agent may come back: only its silence makes the node lost.
+    pub(super) fn agent_detached(&mut self, node: &NodeId, session: SessionId, why: &Detached) {
+        if self
+            .agents
+            .get(node)
+            .is_none_or(|agent| agent.id != session)
+        {
+            return;
+        }
+        let Some(agent) = self.agents.remove(node) else {
+            return;
+        };
+        match why {
+            Detached::Ended(reason) => tracing::info!(%node, reason, "agent's session ended"),
+            Detached::Invalid(reason) => {
+                tracing::warn!(%node, reason, "agent sent an invalid report");
+                agent.outbound.close(Refused::Invalid(reason.clone()));
+            }
+        }
+    }
+
+    pub(super) fn agent_silent(&mut self, node: &NodeId, silent_ms: u64) {
+        if let Some(agent) = self.agents.remove(node) {
+            agent.outbound.close(Refused::Silent {
+                peer: agent_name(node),
+                silent_ms,
+            });
+        }
+        let Some(incarnation) = self.cluster.node(node).map(|node| node.incarnation) else {
+            return;
+        };
+        let reason = format!(
+            "nothing was heard of its agent for {}",
+            Seconds { ms: silent_ms }
+        );
+        let node = node.clone();
+        self.propose(
+            Command::NodeLost {
+                node,
+                incarnation,
+                reason,
+            },
+            Waiting::Nobody,
+        );
+    }
+
+    pub(super) fn drop_slow_agent(&mut self, node: &NodeId) {
+        if let Some(agent) = self.agents.remove(node) {
+            let (peer, queued) = (agent_name(node), super::session::QUEUED_DIRECTIVES);
+            tracing::warn!(%peer, queued, "too slow, dropped");
+            agent.outbound.close(Refused::Slow { peer, queued });
+        }
+    }
+}
+
+fn agent_name(node: &NodeId) -> String {
+    format!("the agent of node {node}")
+}

@@ -1,0 +1,225 @@
+//! Everything that can happen to the leader, in its own words.
+
+use convoy_common::ids::{
+    Attempt, Generation, JobId, NodeId, Position, SlotIndex, StepIndex, WorkerRef,
+};
+use convoy_common::spec::JobSpec;
+use convoy_state_machine::job::Obituary;
+use convoy_state_machine::membership::{Plan, Standing};
+use convoy_state_machine::node::AgentIncarnation;
+use convoy_state_machine::records::{
+    Checkpoint, CheckpointKey, Digest, Evaluation, Progress, SliceReport,
+};
+use tokio::sync::{oneshot, watch};
+
+use super::{NumberedView, Outbound, Refused, SessionId};
+
+/// Everything that can happen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Client(ClientRequest),
+    AgentAttach(AgentAttach),
+    AgentReport {
+        node: NodeId,
+        session: SessionId,
+        report: AgentReport,
+    },
+    AgentDetached {
+        node: NodeId,
+        session: SessionId,
+        why: Detached,
+    },
+    WorkerAttach(WorkerAttach),
+    WorkerReport {
+        worker: WorkerRef,
+        session: SessionId,
+        report: WorkerReport,
+    },
+    WorkerDetached {
+        worker: WorkerRef,
+        session: SessionId,
+        why: Detached,
+    },
+    Tick,
+    Shutdown,
+}
+
+/// Where an answer goes. Whoever asked may have gone away meanwhile.
+#[derive(Debug)]
+pub(crate) struct Reply<T>(pub(crate) oneshot::Sender<Result<T, Refused>>);
+
+impl<T> Reply<T> {
+    pub(super) fn give(self, answer: Result<T, Refused>) {
+        let _ = self.0.send(answer);
+    }
+}
+
+/// What a client asks.
+#[derive(Debug)]
+pub(crate) enum ClientRequest {
+    Submit {
+        submission: Box<Submission>,
+        reply: Reply<JobId>,
+    },
+    Cancel {
+        job: JobId,
+        reason: String,
+        reply: Reply<()>,
+    },
+    Describe {
+        job: JobId,
+        reply: Reply<NumberedView>,
+    },
+    Watch {
+        job: JobId,
+        reply: Reply<watch::Receiver<NumberedView>>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) client_id: String,
+    pub(crate) sequence: u64,
+    pub(crate) spec: JobSpec,
+    pub(crate) workers: u32,
+}
+
+/// How a session ended on the peer's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Detached {
+    /// It closed, or its connection did.
+    Ended(String),
+    /// It said something that can't be understood.
+    Invalid(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct AgentAttach {
+    pub(crate) hello: AgentHello,
+    pub(crate) session: SessionId,
+    pub(crate) outbound: Outbound<AgentDirective>,
+    pub(crate) reply: Reply<()>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AgentHello {
+    pub(crate) protocol_version: u32,
+    pub(crate) build: String,
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: AgentIncarnation,
+    pub(crate) slots: u32,
+    pub(crate) advertised_host: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum AgentReport {
+    Heartbeat,
+    Started {
+        worker: WorkerRef,
+        pid: u32,
+        log_path: String,
+    },
+    Exited {
+        worker: WorkerRef,
+        obituary: Obituary,
+    },
+    Leaving {
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum AgentDirective {
+    Welcome { term: u64 },
+    Desired(Vec<DesiredWorker>),
+    Shutdown { reason: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DesiredWorker {
+    pub(crate) worker: WorkerRef,
+    pub(crate) slot: SlotIndex,
+    pub(crate) spec_json: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct WorkerAttach {
+    pub(crate) hello: WorkerHello,
+    pub(crate) session: SessionId,
+    pub(crate) outbound: Outbound<WorkerDirective>,
+    pub(crate) reply: Reply<()>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerHello {
+    pub(crate) protocol_version: u32,
+    pub(crate) build: String,
+    pub(crate) worker: WorkerRef,
+    pub(crate) pid: u32,
+    pub(crate) data_address: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum WorkerReport {
+    Heartbeat,
+    Stopped {
+        attempt: Attempt,
+        standing: Standing,
+    },
+    Ready {
+        attempt: Attempt,
+        state_digest: Digest,
+    },
+    Broken {
+        attempt: Attempt,
+        reason: String,
+    },
+    Progress(Progress),
+    Evaluated {
+        generation: Generation,
+        evaluation: Evaluation,
+    },
+    SliceWritten(SliceWritten),
+    ManifestWritten {
+        generation: Generation,
+        step: StepIndex,
+    },
+    Trained {
+        generation: Generation,
+        position: Position,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SliceWritten {
+    pub(crate) key: CheckpointKey,
+    pub(crate) report: SliceReport,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum WorkerDirective {
+    Welcome {
+        term: u64,
+    },
+    Stop {
+        attempt: Attempt,
+    },
+    Prepare {
+        attempt: Attempt,
+        plan: Plan,
+    },
+    Go {
+        attempt: Attempt,
+        generation: Generation,
+    },
+    WriteManifest {
+        job: JobId,
+        checkpoint: Checkpoint,
+    },
+    Finish {
+        reason: String,
+    },
+}

@@ -1,0 +1,99 @@
+//! Tells agents and workers what the state owes them, once per session.
+
+use convoy_common::ids::{JobId, NodeId, WorkerRef};
+use convoy_state_machine::actions::{Owed, desired_workers, owed_to};
+use convoy_state_machine::cause::Cause;
+
+use super::session::Unsent;
+use super::{AgentDirective, DesiredWorker, Leader, WorkerDirective};
+use crate::config::ms;
+use crate::consensus::Log;
+
+impl<L: Log> Leader<L> {
+    pub(super) fn perform(&mut self) {
+        let workers: Vec<WorkerRef> = self.workers.keys().cloned().collect();
+        for worker in workers {
+            self.tell_owed(&worker);
+        }
+        let nodes: Vec<NodeId> = self.agents.keys().cloned().collect();
+        for node in nodes {
+            self.tell_desired(&node);
+        }
+    }
+
+    fn tell_owed(&mut self, worker: &WorkerRef) {
+        let owed = owed_to(&self.cluster, worker);
+        let Some(session) = self.workers.get_mut(worker) else {
+            return;
+        };
+        let (told, new): (Vec<Owed>, Vec<Owed>) = owed
+            .into_iter()
+            .partition(|owed| session.told.contains(owed));
+        session.told = told;
+        session.told.extend(new.iter().cloned());
+        for owed in new {
+            tracing::info!(%worker, ?owed, "tells");
+            self.tell(worker, directive(&worker.job, owed));
+        }
+    }
+
+    fn tell_desired(&mut self, node: &NodeId) {
+        let desired = match self.desired(node) {
+            Ok(desired) => desired,
+            Err((job, text)) => return self.note(&job, Cause::Decided(text)),
+        };
+        let Some(agent) = self.agents.get_mut(node) else {
+            return;
+        };
+        if agent.desired.as_ref() == Some(&desired) {
+            return;
+        }
+        tracing::info!(%node, workers = desired.len(), "tells which workers should run");
+        let sent = agent
+            .outbound
+            .send(AgentDirective::Desired(desired.clone()));
+        agent.desired = Some(desired);
+        if sent == Err(Unsent::Slow) {
+            self.drop_slow_agent(node);
+        }
+    }
+
+    fn desired(&self, node: &NodeId) -> Result<Vec<DesiredWorker>, (JobId, String)> {
+        let assignments = desired_workers(&self.cluster, node, |worker| self.lingers(worker));
+        let desired = assignments.into_iter().map(|assignment| {
+            let worker = assignment.worker;
+            let spec_json = assignment.spec.to_json();
+            let spec_json = spec_json.map_err(|error| (worker.job.clone(), error.to_string()))?;
+            Ok(DesiredWorker {
+                worker,
+                slot: assignment.slot,
+                spec_json,
+            })
+        });
+        desired.collect()
+    }
+
+    /// Whether a worker of a job that is over may still end by itself: it was told to, a short while ago.
+    fn lingers(&self, worker: &WorkerRef) -> bool {
+        let over_since = self.live.get(&worker.job).and_then(|live| live.over_since);
+        self.workers.contains_key(worker)
+            && over_since.is_some_and(|since| self.now.ms_since(since) < ms(self.timings.finish))
+    }
+}
+
+fn directive(job: &JobId, owed: Owed) -> WorkerDirective {
+    match owed {
+        Owed::Go {
+            attempt,
+            generation,
+        } => WorkerDirective::Go {
+            attempt,
+            generation,
+        },
+        Owed::WriteManifest(checkpoint) => WorkerDirective::WriteManifest {
+            job: job.clone(),
+            checkpoint,
+        },
+        Owed::Finish { reason } => WorkerDirective::Finish { reason },
+    }
+}

@@ -1,0 +1,33 @@
+//! Why a peer or client is not served.
+
+use convoy_common::ids::JobId;
+use convoy_state_machine::Refusal;
+use convoy_state_machine::time::Seconds;
+
+/// Why a peer or client is not served; it is told so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error(transparent)]
+    State(Refusal),
+    #[error("there is no job {job}")]
+    NoSuchJob { job: JobId },
+    #[error(
+        "{peer} (build {build}) speaks protocol {theirs}, this coordinator speaks {ours}: use the same version of Convoy on both ends"
+    )]
+    Protocol {
+        peer: String,
+        build: String,
+        theirs: u32,
+        ours: u32,
+    },
+    #[error("{peer} opened a newer session, which replaces this one")]
+    Replaced { peer: String },
+    #[error("{peer} has left {queued} directives unread: it is too slow, and is dropped")]
+    Slow { peer: String, queued: usize },
+    #[error("nothing was heard of {peer} for {}", Seconds { ms: *.silent_ms })]
+    Silent { peer: String, silent_ms: u64 },
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the coordinator shuts down")]
+    ShuttingDown,
+}

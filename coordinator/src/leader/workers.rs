@@ -1,0 +1,174 @@
+//! Workers attach and go.
+
+use convoy_common::ids::WorkerRef;
+use convoy_proto::PROTOCOL_VERSION;
+use convoy_state_machine::Refusal;
+use convoy_state_machine::cause::Cause;
+use convoy_state_machine::job::WorkerProcess;
+
+use super::session::{QUEUED_DIRECTIVES, SessionId, Unsent, WorkerSession};
+use super::silence::Peer;
+use super::{Detached, Leader, Refused, WorkerAttach, WorkerDirective, WorkerHello};
+use crate::consensus::Log;
+
+impl<L: Log> Leader<L> {
+    pub(super) fn worker_attaches(&mut self, attach: WorkerAttach) {
+        let WorkerAttach {
+            hello,
+            session,
+            outbound,
+            reply,
+        } = attach;
+        if let Err(refused) = self.check_worker(&hello) {
+            tracing::warn!(worker = %hello.worker, %refused, "worker refused");
+            return reply.give(Err(refused));
+        }
+        let WorkerHello {
+            worker,
+            pid,
+            build,
+            data_address,
+            ..
+        } = hello;
+        let _ = outbound.send(WorkerDirective::Welcome {
+            term: self.log.term(),
+        });
+        reply.give(Ok(()));
+        tracing::info!(%worker, pid, %build, %data_address, "worker attached");
+        self.silence.heard(Peer::Worker(worker.clone()), self.now);
+        let new = WorkerSession {
+            id: session,
+            outbound,
+            data_address,
+            told: Vec::new(),
+        };
+        if let Some(old) = self.workers.insert(worker.clone(), new) {
+            old.outbound.close(Refused::Replaced {
+                peer: worker.to_string(),
+            });
+        }
+        let live = self.live.entry(worker.job.clone()).or_default();
+        live.evidence.came_back(worker.worker);
+        // What the older session was told may be lost: begin anew.
+        live.forming = None;
+        self.views.mark(&worker.job);
+        self.attention = true;
+    }
+
+    fn check_worker(&mut self, hello: &WorkerHello) -> Result<(), Refused> {
+        let worker = &hello.worker;
+        let (_, assigned) = self
+            .cluster
+            .current_worker(worker)
+            .map_err(Refused::State)?;
+        if let WorkerProcess::Ended(obituary) = &assigned.process {
+            let (worker, how) = (worker.clone(), obituary.how.clone());
+            return Err(Refused::State(Refusal::WorkerHasEnded { worker, how }));
+        }
+        let (theirs, ours) = (hello.protocol_version, PROTOCOL_VERSION);
+        if theirs != ours {
+            let (peer, build) = (worker.to_string(), hello.build.clone());
+            let refused = Refused::Protocol {
+                peer,
+                build,
+                theirs,
+                ours,
+            };
+            // The worker will end without having said why; this is the reason.
+            self.note(&worker.job, Cause::Decided(refused.to_string()));
+            return Err(refused);
+        }
+        Ok(())
+    }
+
+    pub(super) fn worker_detached(
+        &mut self,
+        worker: &WorkerRef,
+        session: SessionId,
+        why: &Detached,
+    ) {
+        if self
+            .workers
+            .get(worker)
+            .is_none_or(|known| known.id != session)
+        {
+            return;
+        }
+        let Some(known) = self.workers.remove(worker) else {
+            return;
+        };
+        match why {
+            Detached::Ended(reason) => self.session_lost(worker, reason.clone()),
+            Detached::Invalid(reason) => {
+                known.outbound.close(Refused::Invalid(reason.clone()));
+                let reason = format!("it sent a report that can't be understood: {reason}");
+                let cause = Cause::Failed {
+                    worker: worker.worker,
+                    reason,
+                };
+                self.note(&worker.job, cause);
+            }
+        }
+    }
+
+    /// The worker may come back; until then its silence is counted.
+    fn session_lost(&mut self, worker: &WorkerRef, reason: String) {
+        let live = self.live.entry(worker.job.clone()).or_default();
+        live.forming = None;
+        self.views.mark(&worker.job);
+        if self.holds_slot(worker) {
+            let cause = Cause::Detached {
+                worker: worker.worker,
+                reason,
+            };
+            self.note(&worker.job, cause);
+        } else {
+            self.silence.forget(&Peer::Worker(worker.clone()));
+        }
+    }
+
+    pub(super) fn worker_silent(&mut self, worker: &WorkerRef, silent_ms: u64) {
+        if let Some(session) = self.workers.remove(worker) {
+            session.outbound.close(Refused::Silent {
+                peer: worker.to_string(),
+                silent_ms,
+            });
+        }
+        if self.holds_slot(worker) {
+            let cause = Cause::Silent {
+                worker: worker.worker,
+                silent_ms,
+            };
+            self.note(&worker.job, cause);
+        }
+    }
+
+    fn holds_slot(&self, worker: &WorkerRef) -> bool {
+        self.cluster
+            .current_worker(worker)
+            .is_ok_and(|(_, assigned)| assigned.is_live())
+    }
+
+    /// Tells a worker something; one that does not read is dropped.
+    pub(super) fn tell(&mut self, worker: &WorkerRef, directive: WorkerDirective) {
+        let Some(session) = self.workers.get(worker) else {
+            return;
+        };
+        match session.outbound.send(directive) {
+            // A peer that is gone is reported by its session.
+            Ok(()) | Err(Unsent::Gone) => {}
+            Err(Unsent::Slow) => {
+                let Some(session) = self.workers.remove(worker) else {
+                    return;
+                };
+                let refused = Refused::Slow {
+                    peer: worker.to_string(),
+                    queued: QUEUED_DIRECTIVES,
+                };
+                tracing::warn!(%worker, %refused, "dropped");
+                self.session_lost(worker, refused.to_string());
+                session.outbound.close(refused);
+            }
+        }
+    }
+}
