@@ -1,2 +1,39 @@
 //! The command line: run, validate, schema, checkpoint.
-fn main() {}
+//!
+//! **Boundary:** what a person types and sees. `convoy run` brings up a coordinator and an agent of its own and is from
+//! then on a client like any other: nothing here trains, places or decides.
+
+mod arguments;
+mod commands;
+mod display;
+mod failure;
+mod output;
+mod run;
+mod spec_file;
+mod summary;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, CheckpointCommand, Command};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come here too, with code 0. A closed terminal is no reason to complain.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
+        }
+    };
+    let outcome = match &arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Validate(arguments) => commands::validate(arguments),
+        Command::Schema => commands::schema(),
+        Command::Checkpoint(CheckpointCommand::Export(arguments)) => commands::export(arguments),
+        Command::Checkpoint(CheckpointCommand::Show(arguments)) => commands::show(arguments),
+    };
+    outcome.unwrap_or_else(|error| failure::report(&error))
+}

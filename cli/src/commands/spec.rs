@@ -1,0 +1,50 @@
+//! `convoy validate` and `convoy schema`.
+
+use std::process::ExitCode;
+
+use convoy_common::spec::{JobSpec, json_schema};
+
+use crate::arguments::ValidateArguments;
+use crate::output::answer;
+use crate::spec_file::{self, Workload};
+use crate::words::{count, grouped};
+
+/// Checks a spec and, unless told otherwise, its data.
+pub(crate) fn validate(arguments: &ValidateArguments) -> anyhow::Result<ExitCode> {
+    let spec = spec_file::read(&arguments.spec)?;
+    if let Some(workers) = arguments.workers {
+        spec.check_workers(workers)?;
+    }
+    let workload = if arguments.no_data {
+        None
+    } else {
+        Some(spec_file::check_data(&spec)?)
+    };
+    let facts = facts(&spec, workload.as_ref());
+    answer(format_args!(
+        "{} is valid: {facts}",
+        arguments.spec.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the schema.
+pub(crate) fn schema() -> anyhow::Result<ExitCode> {
+    answer(serde_json::to_string_pretty(&json_schema())?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn facts(spec: &JobSpec, workload: Option<&Workload>) -> String {
+    let epochs = count(u64::from(spec.training.epochs), "epoch");
+    let shards = count(u64::from(spec.data_shards()), "data shard");
+    let name = &spec.name;
+    match workload {
+        None => format!("job {name}, {epochs}, {shards}; data not checked"),
+        Some(Workload { plan, test_samples }) => format!(
+            "job {name}, {epochs} of {}, {shards}, {} training and {} test samples",
+            count(plan.steps(), "step"),
+            grouped(plan.samples()),
+            grouped(*test_samples)
+        ),
+    }
+}

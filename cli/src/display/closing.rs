@@ -1,0 +1,111 @@
+//! The table at the end.
+
+use std::time::Duration;
+
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use convoy_common::summary::{Outcome, RunSummary};
+
+use crate::words;
+
+/// Two columns.
+pub(crate) fn table(rows: &[(&'static str, String)]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    for (name, value) in rows {
+        table.add_row([*name, value.as_str()]);
+    }
+    table
+}
+
+/// What the table says; what a run did not get to is left out.
+pub(crate) fn closing_rows(summary: &RunSummary) -> Vec<(&'static str, String)> {
+    let outcome = match summary.outcome {
+        Outcome::Finished => "finished",
+        Outcome::Failed => "failed",
+        Outcome::Cancelled => "cancelled",
+    };
+    let wall = Duration::try_from_secs_f64(summary.wall_seconds).unwrap_or_default();
+    let logs: Vec<_> = summary
+        .logs
+        .iter()
+        .map(|log| log.display().to_string())
+        .collect();
+    let rows = [
+        ("job", Some(summary.job.to_string())),
+        ("outcome", Some(outcome.to_owned())),
+        (
+            "reason",
+            Some(summary.reason.clone()).filter(|reason| !reason.is_empty()),
+        ),
+        ("epochs", Some(summary.epochs.to_string())),
+        ("steps", Some(words::grouped(summary.steps))),
+        ("test accuracy", summary.test_accuracy.map(words::percent)),
+        ("wall time", Some(words::duration(wall))),
+        ("speed", summary.images_per_second.map(words::rate)),
+        ("workers", Some(summary.workers.to_string())),
+        ("weights SHA-256", summary.weights_sha256.clone()),
+        (
+            "checkpoint",
+            summary
+                .checkpoint
+                .as_ref()
+                .map(|path| path.display().to_string()),
+        ),
+        (
+            "logs",
+            Some(logs.join("\n")).filter(|logs| !logs.is_empty()),
+        ),
+    ];
+    rows.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use convoy_common::ids::JobId;
+    use convoy_common::summary::SUMMARY_FORMAT;
+
+    use super::*;
+
+    #[test]
+    fn table_shows_what_there_is() {
+        let summary = RunSummary {
+            format: SUMMARY_FORMAT,
+            job: JobId::try_from("fashion-1".to_owned()).unwrap(),
+            outcome: Outcome::Failed,
+            reason: "worker 1 ended: killed by signal 9 (SIGKILL)".to_owned(),
+            epochs: 1,
+            steps: 1_404,
+            test_accuracy: Some(0.8731),
+            test_loss: None,
+            wall_seconds: 65.2,
+            images_per_second: Some(5119.7),
+            workers: 2,
+            weights_sha256: None,
+            checkpoint: None,
+            logs: vec![
+                PathBuf::from("logs/worker-0.log"),
+                PathBuf::from("logs/worker-1.log"),
+            ],
+        };
+        let expected = "\
+┌───────────────┬──────────────────────────────────────────────┐
+│ job           ┆ fashion-1                                    │
+│ outcome       ┆ failed                                       │
+│ reason        ┆ worker 1 ended: killed by signal 9 (SIGKILL) │
+│ epochs        ┆ 1                                            │
+│ steps         ┆ 1,404                                        │
+│ test accuracy ┆ 87.31 %                                      │
+│ wall time     ┆ 1 min 05 s                                   │
+│ speed         ┆ 5,120 images/s                               │
+│ workers       ┆ 2                                            │
+│ logs          ┆ logs/worker-0.log                            │
+│               ┆ logs/worker-1.log                            │
+└───────────────┴──────────────────────────────────────────────┘";
+        assert_eq!(table(&closing_rows(&summary)).to_string(), expected);
+    }
+}

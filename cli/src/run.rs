@@ -1,0 +1,53 @@
+//! `convoy run`: a coordinator, an agent and its workers on this machine, from the first check to the last process gone.
+
+mod agent;
+mod closing;
+mod conduct;
+mod follow;
+mod interrupt;
+mod job_number;
+mod leftover;
+mod log_tail;
+mod preflight;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use convoy_telemetry::LogTarget;
+
+use crate::arguments::RunArguments;
+use crate::display::Screen;
+
+/// Where the coordinator of a run logs to; its agent and workers log beside their job.
+const COORDINATOR_LOG: &str = "coordinator.log";
+
+/// Serves a handful of connections; the training threads need the cores.
+const RUNTIME_THREADS: usize = 2;
+
+/// Runs the job to its end, whatever that is.
+pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let checked = preflight::check(arguments)?;
+    convoy_telemetry::init(
+        &LogTarget::File(checked.work_dir.join(COORDINATOR_LOG)),
+        "info",
+    )?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the threads of the coordinator")?;
+    let mut screen = Screen::new(arguments.plain, started);
+    for line in preflight::summary(&checked) {
+        screen.say(&line);
+    }
+    let ending = runtime.block_on(conduct::conduct(&checked, &mut screen));
+    screen.close();
+    closing::close(
+        &checked,
+        ending,
+        arguments.summary.as_deref(),
+        started.elapsed(),
+    )
+}

@@ -1,0 +1,74 @@
+//! From the start of the coordinator to the end of the last process.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use convoy_client::{CoordinatorAddress, JobsClient};
+use convoy_coordinator::{Coordinator, EmbeddedConfig};
+use convoy_process::force_end_after;
+
+use super::agent::{AgentCommand, LocalAgent};
+use super::follow::{Ending, Run};
+use super::interrupt::Interrupts;
+use super::leftover::wait_until_gone;
+use super::preflight::Checked;
+use crate::display::Screen;
+
+/// The coordinator is in this process; only a machine that is out of everything needs longer.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Longer than all limits of an orderly end together: whatever hangs, the command ends.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(40);
+
+/// Runs the job. Everything that was started has ended when this returns, also with an error.
+pub(crate) async fn conduct(checked: &Checked, screen: &mut Screen) -> anyhow::Result<Ending> {
+    // First, so that Ctrl-C finds the orderly end from here on.
+    let interrupts = Interrupts::listen()?;
+    let config = EmbeddedConfig {
+        listen: checked.listen,
+        first_job: checked.claim.number(),
+        ..EmbeddedConfig::default()
+    };
+    let coordinator = Coordinator::start(config).await?;
+    let ending = with_coordinator(checked, screen, interrupts, coordinator.address()).await;
+    coordinator.shutdown().await;
+    ending
+}
+
+async fn with_coordinator(
+    checked: &Checked,
+    screen: &mut Screen,
+    interrupts: Interrupts,
+    address: SocketAddr,
+) -> anyhow::Result<Ending> {
+    let coordinator = format!("http://{address}");
+    let address: CoordinatorAddress = coordinator.parse()?;
+    let mut jobs = JobsClient::connect(&address, CONNECT_LIMIT).await?;
+    let job = jobs
+        .submit(checked.spec_json.clone(), checked.workers)
+        .await?;
+    let watch = jobs.watch(&job).await?;
+    let logs = checked.work_dir.join(job.as_str()).join("logs");
+    convoy_files::ensure_folder(&logs)?;
+    let mut agent = LocalAgent::start(AgentCommand {
+        binary: &checked.agent_binary,
+        coordinator,
+        slots: checked.workers,
+        work_dir: &checked.work_dir,
+        log: logs.join("agent.log"),
+    })
+    .context("cannot start the agent")?;
+    screen.say(&format!(
+        "agent started: pid {}, log {}",
+        agent.pid(),
+        agent.log().display()
+    ));
+    let run = Run::new(jobs, job, watch, &mut agent, interrupts, screen);
+    let ending = run.follow().await;
+    // Fails only where no thread can be started, and the limits below hold anyway.
+    let _ = force_end_after(SHUTDOWN_LIMIT);
+    agent.stop().await;
+    wait_until_gone(&ending.view).await;
+    Ok(ending)
+}

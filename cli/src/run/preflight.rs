@@ -1,0 +1,103 @@
+//! Everything that can be known to be wrong before a process is started.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf, absolute};
+
+use anyhow::Context;
+use convoy_common::ids::JobId;
+use convoy_common::spec::JobSpec;
+
+use super::job_number::{self, Claim};
+use crate::arguments::RunArguments;
+use crate::spec_file::{self, Workload};
+use crate::words::{count, grouped};
+
+/// A run that can start as far as that can be told.
+pub(crate) struct Checked {
+    /// With absolute paths.
+    pub(crate) spec: JobSpec,
+    /// The same as it travels.
+    pub(crate) spec_json: String,
+    /// How much there is to do.
+    pub(crate) workload: Workload,
+    pub(crate) workers: u32,
+    pub(crate) listen: SocketAddr,
+    /// Absolute; writable.
+    pub(crate) work_dir: PathBuf,
+    pub(crate) agent_binary: PathBuf,
+    /// The number that makes the job's id one that no earlier run has.
+    pub(crate) claim: Claim,
+}
+
+impl Checked {
+    /// The id that the job will have.
+    pub(crate) fn job(&self) -> &JobId {
+        self.claim.job()
+    }
+}
+
+/// Checks spec, data, folders and binaries.
+pub(crate) fn check(arguments: &RunArguments) -> anyhow::Result<Checked> {
+    let spec = spec_file::read(&arguments.spec)?;
+    spec.check_workers(arguments.workers)?;
+    let workload = spec_file::check_data(&spec)?;
+    let checkpoints = &spec.checkpoints.folder;
+    convoy_files::probe_writable(checkpoints).context("checkpoints.folder can't be written to")?;
+    let work_dir = absolute(&arguments.work_dir).context("--work-dir is no path")?;
+    convoy_files::probe_writable(&work_dir).context("--work-dir can't be written to")?;
+    if let Some(file) = &arguments.summary {
+        check_summary(file)?;
+    }
+    let agent_binary = convoy_process::sibling_binary("convoy-agent")?;
+    convoy_process::sibling_binary("convoy-worker")?;
+    let claim = job_number::claim(&spec.name, checkpoints, &work_dir)?;
+    Ok(Checked {
+        spec_json: spec.to_json()?,
+        spec,
+        workload,
+        workers: arguments.workers,
+        listen: arguments.listen,
+        work_dir,
+        agent_binary,
+        claim,
+    })
+}
+
+/// Better known now than after hours of training.
+fn check_summary(file: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !file.is_dir(),
+        "--summary {} is a folder: name a file",
+        file.display()
+    );
+    let file = absolute(file).context("--summary is no path")?;
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    convoy_files::probe_writable(folder).context("--summary can't be written")
+}
+
+/// What is going to happen, in two lines.
+pub(crate) fn summary(checked: &Checked) -> [String; 2] {
+    let Checked {
+        spec,
+        workload,
+        workers,
+        ..
+    } = checked;
+    let Workload { plan, test_samples } = workload;
+    let steps = plan.steps() * u64::from(spec.training.epochs);
+    [
+        format!(
+            "job {}: {} for {} ({} of {} images)",
+            checked.job(),
+            count(u64::from(*workers), "worker"),
+            count(u64::from(spec.training.epochs), "epoch"),
+            count(steps, "step"),
+            spec.training.global_batch
+        ),
+        format!(
+            "data: {} training and {} test images",
+            grouped(plan.samples()),
+            grouped(*test_samples)
+        ),
+    ]
+}

@@ -1,0 +1,50 @@
+//! A job spec on disk, and whether the data it names can be trained on.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, absolute};
+
+use anyhow::Context;
+use convoy_common::limits::MAX_SPEC_BYTES;
+use convoy_common::partition::EpochPlan;
+use convoy_common::spec::JobSpec;
+
+/// How much work the data of a spec makes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Workload {
+    /// How epochs are cut into steps.
+    pub(crate) plan: EpochPlan,
+    /// Samples of the test split.
+    pub(crate) test_samples: u64,
+}
+
+/// Reads and checks a spec; its relative paths are made absolute from its folder.
+pub(crate) fn read(path: &Path) -> anyhow::Result<JobSpec> {
+    let shown = path.display();
+    let unreadable = || format!("cannot read the job spec {shown}");
+    let mut source = String::new();
+    let file = File::open(path).with_context(unreadable)?;
+    // One byte more than allowed lets the parser refuse it with its own words.
+    file.take(MAX_SPEC_BYTES as u64 + 1)
+        .read_to_string(&mut source)
+        .with_context(unreadable)?;
+    let mut spec = JobSpec::parse(&source, &shown.to_string())?;
+    let place = absolute(path).with_context(unreadable)?;
+    spec.resolve_paths(place.parent().unwrap_or(Path::new("/")));
+    Ok(spec)
+}
+
+/// Opens both splits, checks everything but the pixels, and cuts the epochs.
+pub(crate) fn check_data(spec: &JobSpec) -> anyhow::Result<Workload> {
+    let splits = convoy_data::open(&spec.data, spec.model.classes)?;
+    let samples = splits.train.len() as u64;
+    let plan = EpochPlan::new(
+        samples,
+        u64::from(spec.training.global_batch),
+        spec.data_shards(),
+    )?;
+    Ok(Workload {
+        plan,
+        test_samples: splits.test.len() as u64,
+    })
+}

@@ -1,0 +1,122 @@
+//! A folder with a job spec and a small dataset, and the binary run in it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests; clippy's allowance reaches only test functions"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use convoy_data::synthetic::write_idx_dataset;
+use tempfile::TempDir;
+
+pub(crate) const SPEC: &str = r#"name = "shapes"
+
+[model]
+name = "small_cnn"
+classes = 10
+
+[data]
+format = "idx"
+train_images = "data/train-images-idx3-ubyte"
+train_labels = "data/train-labels-idx1-ubyte"
+test_images = "data/t10k-images-idx3-ubyte"
+test_labels = "data/t10k-labels-idx1-ubyte"
+mean = [0.25]
+std = [0.25]
+
+[training]
+epochs = 2
+global_batch = 64
+data_shards = 2
+
+[optimizer]
+name = "sgd"
+learning_rate = 0.1
+
+[elastic]
+max_workers = 2
+
+[checkpoints]
+folder = "checkpoints"
+"#;
+
+/// What a run of the binary gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// A folder of its own for each test.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// With the spec above as `job.toml` and 320 training and 40 test images.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write_idx_dataset(&folder.path().join("data"), 320, 40, 12, 10, 7).unwrap();
+        fs::write(folder.path().join("job.toml"), SPEC).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Replaces the one `old` in the spec.
+    pub(crate) fn with(self, old: &str, new: &str) -> Self {
+        let file = self.path().join("job.toml");
+        let spec = fs::read_to_string(&file).unwrap();
+        assert_eq!(spec.matches(old).count(), 1, "{old}");
+        fs::write(file, spec.replace(old, new)).unwrap();
+        self
+    }
+
+    /// Runs `convoy` in the folder.
+    pub(crate) fn convoy(&self, arguments: &[&str]) -> Ran {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new(env!("CARGO_BIN_EXE_convoy"))
+            .args(arguments)
+            .current_dir(self.path())
+            // What a user may have set must not show.
+            .env_remove("CONVOY_LOG")
+            .env("RUST_BACKTRACE", "1")
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran {
+            code: status.code(),
+            out: text(stdout),
+            err: text(stderr),
+        }
+    }
+
+    /// Runs it and expects this exit code and exactly this on standard error.
+    #[track_caller]
+    pub(crate) fn refuses(&self, arguments: &[&str], code: i32, err: &str) {
+        let expected = Ran {
+            code: Some(code),
+            out: String::new(),
+            err: format!("{err}\n"),
+        };
+        assert_eq!(self.convoy(arguments), expected);
+    }
+
+    /// Names in the folder, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
