@@ -45,7 +45,7 @@ pub(crate) enum Mode {
     /// Print what the program was built for.
     Check,
     /// Work for a job.
-    Work(Work),
+    Work(Box<Work>),
 }
 
 /// All that a worker starts from.
@@ -76,13 +76,13 @@ impl Arguments {
             worker: WorkerId(worker),
             incarnation: Incarnation(incarnation),
         };
-        Ok(Mode::Work(Work {
+        Ok(Mode::Work(Box::new(Work {
             coordinator,
             me,
             spec: read_spec(&spec_file)?,
             data_address: SocketAddr::new(self.advertised_host, 0),
             parent_pid: self.parent_pid,
-        }))
+        })))
     }
 }
 

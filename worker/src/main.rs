@@ -45,7 +45,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 .enable_all()
                 .build()
                 .context("could not start the runtime of the session")?;
-            runtime.block_on(session::run(work, &label))
+            runtime.block_on(session::run(*work, &label))
         }
     }
 }
