@@ -40,6 +40,15 @@ impl<T: Element> HostBuffer<T> {
         }
     }
 
+    /// The values, once it is lent no more.
+    #[must_use]
+    pub fn into_values(self) -> Vec<T> {
+        self.values
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .into_vec()
+    }
+
     /// The values. Waits while an operation uses them.
     pub fn values(&self) -> MutexGuard<'_, Box<[T]>> {
         // A panic elsewhere leaves numbers behind, and any numbers are valid.

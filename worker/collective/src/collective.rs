@@ -50,7 +50,8 @@ pub struct Ticket(pub(crate) u64);
 /// An all-reduce group of one attempt, as one of its ranks sees it.
 ///
 /// All ranks submit the same operations in the same order; several may be in flight. Each operation leaves the same
-/// bytes in every rank's buffer.
+/// bytes in every rank's buffer. An operation is complete nowhere before every rank has submitted it, so that a rank may
+/// leave after its last one; only an operation without elements synchronises nobody.
 pub trait Collective: Send + Sync {
     /// Queues an all-reduce of `buffer`, in place. Never waits for the network and allocates nothing.
     ///

@@ -229,6 +229,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -304,6 +305,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
         #[test]
         fn no_bytes_from_outside_cause_a_panic(kind in 0u8..5, body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut bytes = Frame::Accepted.encode();

@@ -1,4 +1,4 @@
-//! A connection that breaks or stalls after a given number of bytes; those that follow it hold.
+//! A connection that breaks or stalls after a given number of bytes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,52 +9,53 @@ use crate::world::loopback;
 
 /// What happens when the bytes are used up.
 #[derive(Clone, Copy, Debug)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// Both ends find the connection closed.
     Cut,
     /// Nothing arrives any more and nobody is told.
     Stall,
 }
 
-/// Forwards one connection to a listener. What it holds is closed when it is dropped.
-pub struct Cable {
+/// Forwards connections to a listener.
+pub(crate) struct Cable {
     address: SocketAddr,
     used_up: mpsc::Receiver<Vec<TcpStream>>,
 }
 
 impl Cable {
-    /// Forwards `bytes` bytes to `target` (answers are not counted), then does `fate`.
-    pub fn lay(target: SocketAddr, bytes: usize, fate: Fate) -> Self {
+    /// Forwards one connection after the other: so many bytes towards `target` (answers are not counted), then `fate`.
+    pub(crate) fn lay(target: SocketAddr, connections: &[usize], fate: Fate) -> Self {
         let listener = TcpListener::bind(loopback()).unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, used_up) = mpsc::channel();
+        let connections = connections.to_vec();
         thread::spawn(move || {
-            let Ok((from, _)) = listener.accept() else {
-                return;
-            };
-            let Ok(to) = TcpStream::connect(target) else {
-                return;
-            };
-            let back = (to.try_clone().unwrap(), from.try_clone().unwrap());
-            thread::spawn(move || copy(back.0, &back.1, usize::MAX));
-            copy(from.try_clone().unwrap(), &to, bytes);
-            let ends = vec![from, to];
-            if let Fate::Cut = fate {
-                ends.iter()
-                    .for_each(|end| drop(end.shutdown(Shutdown::Both)));
+            for bytes in connections {
+                let (from, _) = listener.accept().unwrap();
+                let Ok(to) = TcpStream::connect(target) else {
+                    return;
+                };
+                let back = (to.try_clone().unwrap(), from.try_clone().unwrap());
+                thread::spawn(move || copy(back.0, &back.1, usize::MAX));
+                copy(from.try_clone().unwrap(), &to, bytes);
+                let ends = vec![from, to];
+                if let Fate::Cut = fate {
+                    ends.iter()
+                        .for_each(|end| drop(end.shutdown(Shutdown::Both)));
+                }
+                // Kept open by the receiver until the test is through.
+                let _ = tell.send(ends);
             }
-            // Kept open by the receiver until the test is through.
-            let _ = tell.send(ends);
         });
         Self { address, used_up }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Returns once the bytes are used up; the connection closes when the result is dropped.
-    pub fn wait_until_used_up(&self) -> Vec<TcpStream> {
+    pub(crate) fn wait_until_used_up(&self) -> Vec<TcpStream> {
         self.used_up.recv().unwrap()
     }
 }

@@ -181,7 +181,11 @@ fn a_connection_that_breaks_in_its_handshake_is_made_again() {
     without_hanging(|| {
         for bytes in [0, 1, 20, 60] {
             let mut seats = seats(2);
-            let cable = Cable::lay(seats[1].listener.local_addr(), bytes, Fate::Cut);
+            let cable = Cable::lay(
+                seats[1].listener.local_addr(),
+                &[bytes, usize::MAX],
+                Fate::Cut,
+            );
             seats[0].next.address = cable.address();
             let rings = connect(&seats);
             each(&rings, |ring| verify(ring, 1).unwrap());

@@ -7,6 +7,7 @@ use convoy_collective::{
 };
 use convoy_common::order::mix;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::world::{connect, each, seats};
 
@@ -70,8 +71,7 @@ fn reduce_all<T: Element>(
     let finish = |(buffer, ticket): (Arc<HostBuffer<T>>, Ticket)| {
         collective.wait(ticket).unwrap();
         let buffer = Arc::into_inner(buffer).expect("a buffer is given back before wait returns");
-        let values = buffer.values().to_vec();
-        values
+        buffer.values().to_vec()
     };
     submitted.into_iter().map(finish).collect()
 }
@@ -106,7 +106,7 @@ fn cases(longest: usize) -> impl Strategy<Value = Vec<Case>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, rng_seed: RngSeed::Fixed(2), ..ProptestConfig::default() })]
 
     #[test]
     fn a_ring_reduces_like_the_reference(world in 1u32..7, cases in cases(60_000)) {

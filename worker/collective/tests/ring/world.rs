@@ -9,21 +9,21 @@ use convoy_collective::{AbortHandle, CollectiveError, Identity, Peer, RingListen
 use convoy_common::ids::{Attempt, Incarnation, JobId, Rank};
 
 /// Long enough for a loaded machine; only reached when something hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub fn loopback() -> SocketAddr {
+pub(crate) fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-pub fn listener() -> RingListener {
+pub(crate) fn listener() -> RingListener {
     RingListener::bind(loopback()).unwrap()
 }
 
-pub fn attempt(counter: u64) -> Attempt {
+pub(crate) fn attempt(counter: u64) -> Attempt {
     Attempt { term: 3, counter }
 }
 
-pub fn identity(rank: u32, world: u32) -> Identity {
+pub(crate) fn identity(rank: u32, world: u32) -> Identity {
     Identity {
         job: JobId::try_from("fashion-1".to_owned()).unwrap(),
         attempt: attempt(5),
@@ -33,11 +33,11 @@ pub fn identity(rank: u32, world: u32) -> Identity {
     }
 }
 
-pub fn incarnation(rank: u32) -> Incarnation {
+pub(crate) fn incarnation(rank: u32) -> Incarnation {
     Incarnation(u64::from(rank) + 100)
 }
 
-pub fn peer(rank: u32, address: SocketAddr) -> Peer {
+pub(crate) fn peer(rank: u32, address: SocketAddr) -> Peer {
     Peer {
         rank: Rank(rank),
         address,
@@ -46,16 +46,16 @@ pub fn peer(rank: u32, address: SocketAddr) -> Peer {
 }
 
 /// Everything that one member needs to connect.
-pub struct Seat {
-    pub listener: RingListener,
-    pub me: Identity,
-    pub next: Peer,
-    pub previous: Peer,
-    pub abort: AbortHandle,
+pub(crate) struct Seat {
+    pub(crate) listener: RingListener,
+    pub(crate) me: Identity,
+    pub(crate) next: Peer,
+    pub(crate) previous: Peer,
+    pub(crate) abort: AbortHandle,
 }
 
 impl Seat {
-    pub fn connect(&self, limit: Duration) -> Result<TcpRing, CollectiveError> {
+    pub(crate) fn connect(&self, limit: Duration) -> Result<TcpRing, CollectiveError> {
         let Self {
             listener,
             me,
@@ -68,7 +68,7 @@ impl Seat {
 }
 
 /// Seats of a ring of `world` members that know each other.
-pub fn seats(world: u32) -> Vec<Seat> {
+pub(crate) fn seats(world: u32) -> Vec<Seat> {
     let listeners: Vec<_> = (0..world).map(|_| listener()).collect();
     let addresses: Vec<_> = listeners.iter().map(RingListener::local_addr).collect();
     let neighbour = |rank: u32| peer(rank % world, addresses[(rank % world) as usize]);
@@ -83,12 +83,12 @@ pub fn seats(world: u32) -> Vec<Seat> {
 }
 
 /// Connects all seats, each on a thread of its own.
-pub fn connect(seats: &[Seat]) -> Vec<TcpRing> {
+pub(crate) fn connect(seats: &[Seat]) -> Vec<TcpRing> {
     each(seats, |seat| seat.connect(PATIENCE).unwrap())
 }
 
 /// Does something with each item on a thread of its own; results in the order of the items.
-pub fn each<I, R>(items: impl IntoIterator<Item = I>, act: impl Fn(I) -> R + Sync) -> Vec<R>
+pub(crate) fn each<I, R>(items: impl IntoIterator<Item = I>, act: impl Fn(I) -> R + Sync) -> Vec<R>
 where
     I: Send,
     R: Send,
@@ -107,7 +107,7 @@ where
 }
 
 /// Fails the test, instead of hanging it, if `act` does not return.
-pub fn without_hanging<R: Send + 'static>(act: impl FnOnce() -> R + Send + 'static) -> R {
+pub(crate) fn without_hanging<R: Send + 'static>(act: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, result) = mpsc::channel();
     let thread = thread::spawn(move || done.send(act()));
     match result.recv_timeout(PATIENCE) {
