@@ -104,6 +104,12 @@ impl Membership {
             return self.ignored(format!("a second Prepare of attempt {attempt}"));
         }
         self.adopted = attempt;
+        let mut outputs = Vec::new();
+        if self.phase.has_group() {
+            // A Prepare may overtake its Stop; two groups at once are never held.
+            let reason = format!("attempt {attempt} is prepared");
+            outputs.push(Output::LeaveCollective { reason });
+        }
         let Some(own) = members.iter().position(|member| member.worker == self.me) else {
             self.phase = Phase::Stopped;
             let reason = format!(
@@ -111,18 +117,20 @@ impl Membership {
                 members.len(),
                 self.me
             );
-            return vec![Output::Report(Report::Broken {
+            outputs.push(Output::Report(Report::Broken {
                 attempt,
                 generation: Generation::default(),
                 reason,
-            })];
+            }));
+            return outputs;
         };
         self.phase = Phase::Building { start };
-        vec![Output::BuildCollective {
+        outputs.push(Output::BuildCollective {
             attempt,
             members,
             own,
-        }]
+        });
+        outputs
     }
 
     fn built(&mut self, attempt: Attempt, state_digest: [u8; 32]) -> Vec<Output> {

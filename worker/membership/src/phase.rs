@@ -19,6 +19,14 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
+    /// Whether a group stands or is being built.
+    pub(crate) fn has_group(self) -> bool {
+        match self {
+            Self::Building { .. } | Self::Ready { .. } | Self::Training { .. } | Self::Done => true,
+            Self::Idle | Self::Stopped => false,
+        }
+    }
+
     /// The running generation; 0 where none runs.
     pub(crate) fn generation(self) -> Generation {
         match self {

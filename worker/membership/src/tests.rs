@@ -151,6 +151,24 @@ fn stop_of_a_newer_attempt_ends_training_before_it_is_answered() {
 }
 
 #[test]
+fn a_prepare_that_overtakes_its_stop_leaves_the_old_group_first() {
+    for stories in [
+        vec![prepare(1)],
+        vec![prepare(1), built(1)],
+        vec![prepare(1), built(1), go(1, 1)],
+    ] {
+        let (_, outputs) = after(stories.into_iter().chain([prepare(2)]));
+        assert!(matches!(
+            outputs[..],
+            [
+                Output::LeaveCollective { .. },
+                Output::BuildCollective { .. }
+            ]
+        ));
+    }
+}
+
+#[test]
 fn what_belongs_to_an_older_attempt_is_ignored_with_both_attempts() {
     for late in [
         Input::Stop {
@@ -247,12 +265,22 @@ proptest! {
     fn no_sequence_of_inputs_breaks_the_invariants(inputs in prop::collection::vec(any_input(), 0..60)) {
         let mut membership = Membership::new(worker(1, 11));
         let mut started = Vec::new();
+        let mut holds_group = false;
         for input in inputs {
             let before = membership.adopted();
             let outputs = membership.step(input);
             prop_assert!(membership.adopted() >= before);
             prop_assert!(!outputs.is_empty(), "every input is answered");
             for output in outputs {
+                match output {
+                    Output::LeaveCollective { .. } | Output::Report(Report::Broken { .. }) => holds_group = false,
+                    Output::BuildCollective { .. } => {
+                        prop_assert!(!holds_group, "two groups at once");
+                        holds_group = true;
+                    }
+                    Output::StartTraining { .. } => prop_assert!(holds_group, "training without a group"),
+                    Output::Report(_) | Output::Exit { .. } | Output::Ignored { .. } => {}
+                }
                 if let Output::StartTraining { attempt, generation, .. } = output {
                     prop_assert_eq!(attempt, membership.adopted());
                     prop_assert!(started.last().is_none_or(|last| *last < generation), "{:?} then {}", started, generation);
