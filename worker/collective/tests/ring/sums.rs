@@ -71,7 +71,7 @@ fn reduce_all<T: Element>(
     let finish = |(buffer, ticket): (Arc<HostBuffer<T>>, Ticket)| {
         collective.wait(ticket).unwrap();
         let buffer = Arc::into_inner(buffer).expect("a buffer is given back before wait returns");
-        buffer.values().to_vec()
+        buffer.into_values()
     };
     submitted.into_iter().map(finish).collect()
 }
