@@ -30,7 +30,8 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<JobSpec> {
         .with_context(unreadable)?;
     let mut spec = JobSpec::parse(&source, &shown.to_string())?;
     let place = absolute(path).with_context(unreadable)?;
-    spec.resolve_paths(place.parent().unwrap_or(Path::new("/")));
+    let folder = place.parent().unwrap_or(Path::new("/"));
+    spec.resolve_paths(&folder.canonicalize().with_context(unreadable)?);
     Ok(spec)
 }
 

@@ -1,6 +1,6 @@
 //! From TOML to a checked spec.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use garde::Validate;
 use serde::Deserialize;
@@ -53,7 +53,8 @@ impl JobSpec {
     }
 
     /// Makes every relative path of the spec relative to `folder` instead, the folder of the spec's file. Only joins:
-    /// with an absolute folder, all paths are absolute afterwards.
+    /// with an absolute folder, all paths are absolute afterwards. A leading `..` climbs from the folder as it is named, so
+    /// a folder that is no link gives the shortest path.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let data = &mut self.data;
         let paths = [
@@ -64,7 +65,7 @@ impl JobSpec {
             &mut self.checkpoints.folder,
         ];
         for path in paths {
-            *path = folder.join(&*path);
+            *path = resolved(folder, path);
         }
     }
 
@@ -114,4 +115,12 @@ fn placed(source: &str, file_name: &str, document: &DeTable<'_>, findings: Findi
         }
     });
     SpecErrors::new(file_name, problems.collect(), left_out)
+}
+
+fn resolved(folder: &Path, path: &Path) -> PathBuf {
+    match (path.strip_prefix(".."), folder.parent()) {
+        // A folder that itself ends in `..` has no name to take away.
+        (Ok(rest), Some(parent)) if folder.file_name().is_some() => resolved(parent, rest),
+        (Err(_) | Ok(_), _) => folder.join(path),
+    }
 }

@@ -429,6 +429,13 @@ fn relative_paths_are_resolved_against_the_folder_of_the_spec() {
     );
     assert_eq!(spec.data.test_labels, Path::new("/data/test-labels.gz"));
     assert_eq!(spec.checkpoints.folder, Path::new("/jobs/checkpoints"));
+
+    spec.checkpoints.folder = "../../runs/x".into();
+    spec.resolve_paths(Path::new("/a/b/c"));
+    assert_eq!(spec.checkpoints.folder, Path::new("/a/runs/x"));
+    spec.checkpoints.folder = "../x".into();
+    spec.resolve_paths(Path::new("/a/link/.."));
+    assert_eq!(spec.checkpoints.folder, Path::new("/a/link/../../x"));
 }
 
 #[test]
