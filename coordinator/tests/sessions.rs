@@ -162,25 +162,9 @@ async fn finished_view(
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_from_submission_to_finish() {
-    let (coordinator, address) = start().await;
-    let mut agent = AgentSession::open(&address, agent_hello(PROTOCOL_VERSION), PATIENCE)
-        .await
-        .unwrap();
-    let job = JobsClient::connect(&address, PATIENCE)
-        .await
-        .unwrap()
-        .submit(SPEC.to_owned(), 2)
-        .await
-        .unwrap();
-    let mut workers = Vec::new();
-    for worker in desired(&mut agent, 2).await {
-        workers.push(attach(&address, &worker).await);
-    }
-    let (attempt, generation) = form(&mut workers).await;
-
-    for (rank, worker) in (0u32..).zip(&workers) {
+/// Every worker reports its slice of the final checkpoint, the evaluation and its end.
+async fn report_all_work(workers: &[WorkerSession], attempt: v1::Attempt, generation: u64) {
+    for (rank, worker) in (0u32..).zip(workers) {
         let slice = v1::Slice {
             rank,
             file: format!("slice-{rank}"),
@@ -227,6 +211,27 @@ async fn a_job_goes_from_submission_to_finish() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_from_submission_to_finish() {
+    let (coordinator, address) = start().await;
+    let mut agent = AgentSession::open(&address, agent_hello(PROTOCOL_VERSION), PATIENCE)
+        .await
+        .unwrap();
+    let job = JobsClient::connect(&address, PATIENCE)
+        .await
+        .unwrap()
+        .submit(SPEC.to_owned(), 2)
+        .await
+        .unwrap();
+    let mut workers = Vec::new();
+    for worker in desired(&mut agent, 2).await {
+        workers.push(attach(&address, &worker).await);
+    }
+    let (attempt, generation) = form(&mut workers).await;
+
+    report_all_work(&workers, attempt, generation).await;
     let ToWorker::WriteManifest(write) = next(&mut workers[0]).await else {
         panic!("no WriteManifest")
     };
