@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the threads of the coordinator")?;
-    let mut screen = Screen::new(arguments.plain, started);
+    let mut screen = Screen::new(arguments.plain, checked.folder.clone(), started);
     for line in preflight::summary(&checked) {
         screen.say(&line);
     }

@@ -1,5 +1,6 @@
 //! Numbers as people read them.
 
+use std::path::Path;
 use std::time::Duration;
 
 /// `60000` as `60,000`.
@@ -31,10 +32,23 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
+/// The same as `91.3 %`, for a figure of one batch.
+pub(crate) fn percent_roughly(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
 /// Images per second, without decimals that no one believes.
 pub(crate) fn rate(images_per_second: f64) -> String {
     // Casts saturate, and a rate that is not a number becomes 0.
     format!("{} images/s", grouped(images_per_second.round() as u64))
+}
+
+/// A path as one would type it in `folder`: without the folder's own path where it lies below.
+pub(crate) fn path_from(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// `1 worker`, `2 workers`.
@@ -61,6 +75,13 @@ mod tests {
             texts,
             ["0.0 s", "9.4 s", "59 s", "1 min 05 s", "3 h 20 min"]
         );
+    }
+
+    #[test]
+    fn paths_below_the_folder_are_short() {
+        let text = |path: &str| path_from(Path::new("/home/ada"), Path::new(path));
+        assert_eq!(text("/home/ada/.convoy/log"), ".convoy/log");
+        assert_eq!(text("/home/adam/log"), "/home/adam/log");
     }
 
     #[test]

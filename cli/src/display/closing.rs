@@ -1,25 +1,29 @@
 //! The table at the end.
 
+use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
 use convoy_common::summary::{Outcome, RunSummary};
 
 use crate::words;
 
-/// Two columns.
+/// Two columns, folded to the width of the terminal if there is one.
 pub(crate) fn table(rows: &[(&'static str, String)]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     for (name, value) in rows {
         table.add_row([*name, value.as_str()]);
     }
     table
 }
 
-/// What the table says; what a run did not get to is left out.
-pub(crate) fn closing_rows(summary: &RunSummary) -> Vec<(&'static str, String)> {
+/// What the table says, with paths as one would type them in `folder`. What a run did not get to is left out, and so is
+/// the reason of a success, which only repeats the figures.
+pub(crate) fn closing_rows(summary: &RunSummary, folder: &Path) -> Vec<(&'static str, String)> {
     let outcome = match summary.outcome {
         Outcome::Finished => "finished",
         Outcome::Failed => "failed",
@@ -29,14 +33,14 @@ pub(crate) fn closing_rows(summary: &RunSummary) -> Vec<(&'static str, String)> 
     let logs: Vec<_> = summary
         .logs
         .iter()
-        .map(|log| log.display().to_string())
+        .map(|log| words::path_from(folder, log))
         .collect();
     let rows = [
         ("job", Some(summary.job.to_string())),
         ("outcome", Some(outcome.to_owned())),
         (
             "reason",
-            Some(summary.reason.clone()).filter(|reason| !reason.is_empty()),
+            Some(summary.reason.clone()).filter(|_| summary.outcome != Outcome::Finished),
         ),
         ("epochs", Some(summary.epochs.to_string())),
         ("steps", Some(words::grouped(summary.steps))),
@@ -50,7 +54,7 @@ pub(crate) fn closing_rows(summary: &RunSummary) -> Vec<(&'static str, String)> 
             summary
                 .checkpoint
                 .as_ref()
-                .map(|path| path.display().to_string()),
+                .map(|path| words::path_from(folder, path)),
         ),
         (
             "logs",
@@ -88,8 +92,8 @@ mod tests {
             weights_sha256: None,
             checkpoint: None,
             logs: vec![
-                PathBuf::from("logs/worker-0.log"),
-                PathBuf::from("logs/worker-1.log"),
+                PathBuf::from("/home/ada/logs/worker-0.log"),
+                PathBuf::from("/home/ada/logs/worker-1.log"),
             ],
         };
         let expected = "\
@@ -106,6 +110,9 @@ mod tests {
 │ logs          ┆ logs/worker-0.log                            │
 │               ┆ logs/worker-1.log                            │
 └───────────────┴──────────────────────────────────────────────┘";
-        assert_eq!(table(&closing_rows(&summary)).to_string(), expected);
+        assert_eq!(
+            table(&closing_rows(&summary, Path::new("/home/ada"))).to_string(),
+            expected
+        );
     }
 }

@@ -1,17 +1,18 @@
 //! What is worth a line of its own: what is new in a view compared with those before it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use convoy_checkpoint::MANIFEST_FILE;
 use convoy_proto::v1;
 
-use crate::words::{count, grouped, percent};
+use crate::words::{count, grouped, path_from, percent};
 
 /// Remembers what was told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Narrator {
-    waiting_for: String,
+    /// Paths below it are told without its own.
+    folder: PathBuf,
     generation: u64,
     /// Of the newest one told.
     evaluated: Option<u64>,
@@ -22,42 +23,38 @@ pub(crate) struct Narrator {
 }
 
 impl Narrator {
+    /// For a reader who is in `folder`.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            generation: 0,
+            evaluated: None,
+            checkpointed: None,
+            started: BTreeSet::new(),
+            ended: BTreeSet::new(),
+        }
+    }
+
     /// The lines that `view` adds, in the order in which things happened.
     pub(crate) fn tell(&mut self, view: &v1::JobView) -> Vec<String> {
         let mut lines = Vec::new();
         lines.extend(self.workers(view));
-        lines.extend(self.phase(view));
+        lines.extend(self.generation(view));
         lines.extend(self.evaluations(view));
         lines.extend(self.checkpoints(view));
         lines
     }
 
-    fn phase(&mut self, view: &v1::JobView) -> Option<String> {
-        if view.generation > self.generation {
-            self.generation = view.generation;
-            self.waiting_for.clear();
-            let workers = count(view.workers.len() as u64, "worker");
-            return Some(format!(
-                "training: generation {} with {workers}",
-                view.generation
-            ));
-        }
-        let what = match view.state() {
-            v1::JobState::Waiting => "waiting",
-            v1::JobState::Forming => "forming",
-            // The closing table tells the rest.
-            v1::JobState::Unspecified
-            | v1::JobState::Training
-            | v1::JobState::Finished
-            | v1::JobState::Failed
-            | v1::JobState::Cancelled => return None,
-        };
-        let line = format!("{what}: {}", view.reason);
-        if line == self.waiting_for {
+    fn generation(&mut self, view: &v1::JobView) -> Option<String> {
+        if view.generation <= self.generation {
             return None;
         }
-        self.waiting_for.clone_from(&line);
-        Some(line)
+        self.generation = view.generation;
+        let workers = count(view.workers.len() as u64, "worker");
+        Some(format!(
+            "training: generation {} with {workers}",
+            view.generation
+        ))
     }
 
     fn workers(&mut self, view: &v1::JobView) -> Vec<String> {
@@ -71,17 +68,14 @@ impl Narrator {
                 state,
                 ..
             } = worker;
+            let log = path_from(&self.folder, Path::new(log_path));
             if *pid > 0 && self.started.insert((*worker_id, *incarnation)) {
-                lines.push(format!(
-                    "worker {worker_id} started: pid {pid}, log {log_path}"
-                ));
+                lines.push(format!("worker {worker_id} started: pid {pid}, log {log}"));
             }
             // At a job's end all workers end, which is no news.
             let running = matches!(view.state(), v1::JobState::Forming | v1::JobState::Training);
             if running && state == "exited" && self.ended.insert((*worker_id, *incarnation)) {
-                lines.push(format!(
-                    "worker {worker_id} ended: pid {pid}, log {log_path}"
-                ));
+                lines.push(format!("worker {worker_id} ended: pid {pid}, log {log}"));
             }
         }
         lines
@@ -106,7 +100,18 @@ impl Narrator {
             .filter(|c| told.is_none_or(|step| c.step > step))
             .collect();
         self.checkpointed = new.last().map(|checkpoint| checkpoint.step).or(told);
-        new.into_iter().map(checkpoint_line).collect()
+        new.into_iter()
+            .map(|checkpoint| self.checkpoint_line(checkpoint))
+            .collect()
+    }
+
+    fn checkpoint_line(&self, checkpoint: &v1::Manifest) -> String {
+        let path = Path::new(&checkpoint.folder).join(MANIFEST_FILE);
+        format!(
+            "checkpoint after step {}: {}",
+            checkpoint.step,
+            path_from(&self.folder, &path)
+        )
     }
 }
 
@@ -130,23 +135,13 @@ fn evaluation_line(evaluation: &v1::Evaluation) -> String {
     )
 }
 
-fn checkpoint_line(checkpoint: &v1::Manifest) -> String {
-    let path = Path::new(&checkpoint.folder).join(MANIFEST_FILE);
-    format!(
-        "checkpoint after step {}: {}",
-        checkpoint.step,
-        path.display()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn view(state: v1::JobState, reason: &str) -> v1::JobView {
+    fn view(state: v1::JobState) -> v1::JobView {
         v1::JobView {
             state: state.into(),
-            reason: reason.to_owned(),
             ..Default::default()
         }
     }
@@ -156,7 +151,7 @@ mod tests {
             worker_id,
             incarnation: 1,
             pid: 40 + worker_id,
-            log_path: format!("logs/worker-{worker_id}.log"),
+            log_path: format!("/home/ada/logs/worker-{worker_id}.log"),
             state: state.to_owned(),
             ..Default::default()
         }
@@ -164,12 +159,8 @@ mod tests {
 
     #[test]
     fn story_of_a_run_is_told_once() {
-        let mut narrator = Narrator::default();
-        let waiting = view(v1::JobState::Waiting, "no agent is registered");
-        assert_eq!(narrator.tell(&waiting), ["waiting: no agent is registered"]);
-        assert!(narrator.tell(&waiting).is_empty());
-
-        let mut training = view(v1::JobState::Training, "");
+        let mut narrator = Narrator::new(PathBuf::from("/home/ada"));
+        let mut training = view(v1::JobState::Training);
         training.generation = 1;
         training.workers = vec![worker(0, "training"), worker(1, "training")];
         assert_eq!(
@@ -209,15 +200,15 @@ mod tests {
 
     #[test]
     fn worker_that_ends_too_early_is_told_and_the_end_of_all_is_not() {
-        let mut narrator = Narrator::default();
-        let mut training = view(v1::JobState::Training, "");
+        let mut narrator = Narrator::new(PathBuf::from("/home/ada"));
+        let mut training = view(v1::JobState::Training);
         training.workers = vec![worker(0, "training"), worker(1, "exited")];
         assert!(
             narrator
                 .tell(&training)
                 .contains(&"worker 1 ended: pid 41, log logs/worker-1.log".to_owned())
         );
-        let mut finished = view(v1::JobState::Finished, "");
+        let mut finished = view(v1::JobState::Finished);
         finished.workers = vec![worker(0, "exited"), worker(1, "exited")];
         assert!(narrator.tell(&finished).is_empty());
     }

@@ -24,8 +24,22 @@ pub(crate) fn done(progress: &v1::Progress) -> Done {
     }
 }
 
-/// `epoch 2/5  step 600/2345  loss 0.4120  accuracy 85.31 %  5,120 images/s  1 min 12 s left`
-pub(crate) fn line(progress: &v1::Progress) -> String {
+/// What the job does: how far training is, or what it waits for. Nothing once it is over: the closing table tells that.
+pub(crate) fn status(view: &v1::JobView) -> Option<String> {
+    let reason = || view.reason.lines().next().unwrap_or_default();
+    match view.state() {
+        // The reason goes on: "waits for ...", "forms generation ...".
+        v1::JobState::Waiting | v1::JobState::Forming => Some(format!("the job {}", reason())),
+        v1::JobState::Training => view.progress.as_ref().map(line),
+        v1::JobState::Unspecified
+        | v1::JobState::Finished
+        | v1::JobState::Failed
+        | v1::JobState::Cancelled => None,
+    }
+}
+
+/// `epoch 2/5  step 600/2345  loss 0.412  accuracy 85.3 %  5,120 images/s  1 min 12 s left`
+fn line(progress: &v1::Progress) -> String {
     let Done { steps, of } = done(progress);
     // At the end of the last epoch there is no next one.
     let epoch = (completed_epochs(steps, progress) + 1).min(progress.epochs);
@@ -34,8 +48,11 @@ pub(crate) fn line(progress: &v1::Progress) -> String {
         format!("step {steps}/{of}"),
     ];
     if steps > 0 {
-        parts.push(format!("loss {:.4}", progress.loss));
-        parts.push(format!("accuracy {}", words::percent(progress.accuracy)));
+        parts.push(format!("loss {:.3}", progress.loss));
+        parts.push(format!(
+            "accuracy {}",
+            words::percent_roughly(progress.accuracy)
+        ));
         parts.push(words::rate(progress.images_per_second));
     }
     if let Some(left) = time_left(progress) {
@@ -51,7 +68,7 @@ pub(crate) fn line(progress: &v1::Progress) -> String {
 }
 
 /// The rest at the pace so far, evaluation and checkpoints included.
-pub(crate) fn time_left(progress: &v1::Progress) -> Option<Duration> {
+fn time_left(progress: &v1::Progress) -> Option<Duration> {
     let Done { steps, of } = done(progress);
     if steps == 0 || of < steps {
         return None;
@@ -86,8 +103,21 @@ mod tests {
     fn line_has_place_quality_speed_and_rest() {
         assert_eq!(
             line(&progress(600)),
-            "epoch 2/5  step 600/2345  loss 0.4120  accuracy 85.31 %  5,120 images/s  1 min 09 s left"
+            "epoch 2/5  step 600/2345  loss 0.412  accuracy 85.3 %  5,120 images/s  1 min 09 s left"
         );
+    }
+
+    #[test]
+    fn job_that_does_not_train_yet_says_what_it_waits_for() {
+        let reason = "waits for 2 slots\nmore".to_owned();
+        let view = |state: v1::JobState| v1::JobView {
+            state: state.into(),
+            reason: reason.clone(),
+            ..Default::default()
+        };
+        let waiting = status(&view(v1::JobState::Waiting));
+        assert_eq!(waiting.as_deref(), Some("the job waits for 2 slots"));
+        assert_eq!(status(&view(v1::JobState::Finished)), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Puts lines and progress on the terminal or into a file.
 
 use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use convoy_proto::v1;
@@ -8,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::narrator::Narrator;
 use super::pace::Pace;
-use super::progress;
+use super::progress::{self, Done};
 use crate::output::notice;
 use crate::summary::completed_epochs;
 
@@ -30,8 +31,8 @@ enum ProgressView {
 }
 
 impl Screen {
-    /// Live on a terminal unless `plain`; the clock of plain lines starts with the run.
-    pub(crate) fn new(plain: bool, started: Instant) -> Self {
+    /// Live on a terminal unless `plain`; for a reader who is in `folder`; the clock of plain lines starts with the run.
+    pub(crate) fn new(plain: bool, folder: PathBuf, started: Instant) -> Self {
         let progress = if plain || !stderr().is_terminal() {
             ProgressView::Plain(Pace::default())
         } else {
@@ -39,7 +40,7 @@ impl Screen {
         };
         Self {
             started,
-            narrator: Narrator::default(),
+            narrator: Narrator::new(folder),
             progress,
         }
     }
@@ -57,19 +58,20 @@ impl Screen {
         for line in self.narrator.tell(view) {
             self.say(&line);
         }
-        let training = view.state() == v1::JobState::Training;
-        let progress = view.progress.as_ref().filter(|_| training);
+        let Some(status) = progress::status(view) else {
+            return;
+        };
+        let progress = view.progress.clone().unwrap_or_default();
+        let done = progress::done(&progress);
         let now = self.started.elapsed();
-        match (&mut self.progress, progress) {
-            (ProgressView::Live(bar), Some(progress)) => draw(bar, progress),
-            (ProgressView::Live(bar), None) => bar.set_message(first_line(&view.reason)),
-            (ProgressView::Plain(pace), Some(progress)) => {
-                let epochs = completed_epochs(progress::done(progress).steps, progress);
-                if pace.is_due(now, epochs) {
-                    self.say(&progress::line(progress));
+        match &mut self.progress {
+            ProgressView::Live(bar) => draw(bar, done, status),
+            ProgressView::Plain(pace) => {
+                let milestone = (view.state(), completed_epochs(done.steps, &progress));
+                if pace.is_due(now, milestone) {
+                    self.say(&status);
                 }
             }
-            (ProgressView::Plain(_), None) => {}
         }
     }
 
@@ -89,23 +91,20 @@ fn live_bar() -> ProgressBar {
     bar
 }
 
-fn draw(bar: &ProgressBar, progress: &v1::Progress) {
-    let done = progress::done(progress);
-    if bar.length().is_none() {
-        bar.set_style(style("{spinner} {bar:24} {wide_msg}"));
+fn draw(bar: &ProgressBar, done: Done, status: String) {
+    if done.of > 0 {
+        if bar.length().is_none() {
+            bar.set_style(style("{spinner} {bar:10} {wide_msg}"));
+        }
+        bar.set_length(done.of);
+        bar.set_position(done.steps);
     }
-    bar.set_length(done.of);
-    bar.set_position(done.steps);
-    bar.set_message(progress::line(progress));
+    bar.set_message(status);
 }
 
 fn style(template: &str) -> ProgressStyle {
     // Templates are constants of this file; a test parses them.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -114,7 +113,7 @@ mod tests {
 
     #[test]
     fn templates_can_be_parsed() {
-        for template in ["{spinner} {wide_msg}", "{spinner} {bar:24} {wide_msg}"] {
+        for template in ["{spinner} {wide_msg}", "{spinner} {bar:10} {wide_msg}"] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

@@ -37,7 +37,7 @@ pub(crate) fn close(
     if let Some(error) = error {
         return Err(error);
     }
-    answer(table(&closing_rows(&summary)));
+    answer(table(&closing_rows(&summary, &checked.folder)));
     if ending.outcome == Outcome::Failed {
         notice(format_args!("error: {}", ending.reason));
     }

@@ -14,6 +14,7 @@ use super::interrupt::Interrupts;
 use super::leftover::wait_until_gone;
 use super::preflight::Checked;
 use crate::display::Screen;
+use crate::words::path_from;
 
 /// The coordinator is in this process; only a machine that is out of everything needs longer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -39,7 +40,7 @@ pub(crate) async fn conduct(checked: &Checked, screen: &mut Screen) -> anyhow::R
 async fn with_coordinator(
     checked: &Checked,
     screen: &mut Screen,
-    interrupts: Interrupts,
+    mut interrupts: Interrupts,
     address: SocketAddr,
 ) -> anyhow::Result<Ending> {
     let coordinator = format!("http://{address}");
@@ -62,13 +63,23 @@ async fn with_coordinator(
     screen.say(&format!(
         "agent started: pid {}, log {}",
         agent.pid(),
-        agent.log().display()
+        path_from(&checked.folder, agent.log())
     ));
-    let run = Run::new(jobs, job, watch, &mut agent, interrupts, screen);
+    let run = Run::new(jobs, job, watch, &mut agent, &mut interrupts, screen);
     let ending = run.follow().await;
     // Fails only where no thread can be started, and the limits below hold anyway.
     let _ = force_end_after(SHUTDOWN_LIMIT);
-    agent.stop().await;
+    stop(&mut agent, &mut interrupts).await;
     wait_until_gone(&ending.view).await;
     Ok(ending)
+}
+
+/// In order, unless someone becomes impatient.
+async fn stop(agent: &mut LocalAgent, interrupts: &mut Interrupts) {
+    tokio::select! {
+        _ = agent.stop() => return,
+        _ = interrupts.next() => {}
+    }
+    // Refused only by a kernel that would also refuse the one that follows the grace.
+    let _ = agent.kill().await;
 }

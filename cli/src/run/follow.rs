@@ -48,7 +48,7 @@ pub(crate) struct Run<'a> {
     job: JobId,
     watch: JobWatch,
     agent: &'a mut LocalAgent,
-    interrupts: Interrupts,
+    interrupts: &'a mut Interrupts,
     screen: &'a mut Screen,
     /// The first one and when cancelling takes too long.
     interrupt: Option<(Interrupt, Instant)>,
@@ -62,7 +62,7 @@ impl<'a> Run<'a> {
         job: JobId,
         watch: JobWatch,
         agent: &'a mut LocalAgent,
-        interrupts: Interrupts,
+        interrupts: &'a mut Interrupts,
         screen: &'a mut Screen,
     ) -> Self {
         Self {

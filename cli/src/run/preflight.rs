@@ -1,5 +1,6 @@
 //! Everything that can be known to be wrong before a process is started.
 
+use std::env::current_dir;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf, absolute};
 
@@ -22,6 +23,8 @@ pub(crate) struct Checked {
     pub(crate) workload: Workload,
     pub(crate) workers: u32,
     pub(crate) listen: SocketAddr,
+    /// The working directory.
+    pub(crate) folder: PathBuf,
     /// Absolute; writable.
     pub(crate) work_dir: PathBuf,
     pub(crate) agent_binary: PathBuf,
@@ -57,6 +60,7 @@ pub(crate) fn check(arguments: &RunArguments) -> anyhow::Result<Checked> {
         workload,
         workers: arguments.workers,
         listen: arguments.listen,
+        folder: current_dir().context("the working directory is gone")?,
         work_dir,
         agent_binary,
         claim,
