@@ -79,9 +79,9 @@ mod tests {
 
     #[test]
     fn paths_below_the_folder_are_short() {
-        let text = |path: &str| path_from(Path::new("/home/ada"), Path::new(path));
-        assert_eq!(text("/home/ada/.convoy/log"), ".convoy/log");
-        assert_eq!(text("/home/adam/log"), "/home/adam/log");
+        let text = |path: &str| path_from(Path::new("/jobs/ada"), Path::new(path));
+        assert_eq!(text("/jobs/ada/.convoy/log"), ".convoy/log");
+        assert_eq!(text("/jobs/adam/log"), "/jobs/adam/log");
     }
 
     #[test]

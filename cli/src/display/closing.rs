@@ -92,8 +92,8 @@ mod tests {
             weights_sha256: None,
             checkpoint: None,
             logs: vec![
-                PathBuf::from("/home/ada/logs/worker-0.log"),
-                PathBuf::from("/home/ada/logs/worker-1.log"),
+                PathBuf::from("/jobs/ada/logs/worker-0.log"),
+                PathBuf::from("/jobs/ada/logs/worker-1.log"),
             ],
         };
         let expected = "\
@@ -111,7 +111,7 @@ mod tests {
 │               ┆ logs/worker-1.log                            │
 └───────────────┴──────────────────────────────────────────────┘";
         assert_eq!(
-            table(&closing_rows(&summary, Path::new("/home/ada"))).to_string(),
+            table(&closing_rows(&summary, Path::new("/jobs/ada"))).to_string(),
             expected
         );
     }

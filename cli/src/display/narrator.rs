@@ -151,7 +151,7 @@ mod tests {
             worker_id,
             incarnation: 1,
             pid: 40 + worker_id,
-            log_path: format!("/home/ada/logs/worker-{worker_id}.log"),
+            log_path: format!("/jobs/ada/logs/worker-{worker_id}.log"),
             state: state.to_owned(),
             ..Default::default()
         }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn story_of_a_run_is_told_once() {
-        let mut narrator = Narrator::new(PathBuf::from("/home/ada"));
+        let mut narrator = Narrator::new(PathBuf::from("/jobs/ada"));
         let mut training = view(v1::JobState::Training);
         training.generation = 1;
         training.workers = vec![worker(0, "training"), worker(1, "training")];
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn worker_that_ends_too_early_is_told_and_the_end_of_all_is_not() {
-        let mut narrator = Narrator::new(PathBuf::from("/home/ada"));
+        let mut narrator = Narrator::new(PathBuf::from("/jobs/ada"));
         let mut training = view(v1::JobState::Training);
         training.workers = vec![worker(0, "training"), worker(1, "exited")];
         assert!(
