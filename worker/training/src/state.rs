@@ -1,5 +1,6 @@
 //! What all members hold alike: parameters, buffers, accounting; and copies of it for checkpoints.
 
+use convoy_checkpoint::{MODEL_PREFIX, TensorView, weights_sha256};
 use convoy_common::ids::EpochIndex;
 use convoy_torch::{FlatBuffer, TorchError, set_gradient};
 use tch::{Kind, Tensor};
@@ -148,8 +149,8 @@ pub struct HostTensor {
 impl HostTensor {
     /// As the checkpoint crate takes it.
     #[must_use]
-    pub fn view(&self) -> convoy_checkpoint::TensorView<'_> {
-        convoy_checkpoint::TensorView {
+    pub fn view(&self) -> TensorView<'_> {
+        TensorView {
             name: &self.name,
             dtype: self.dtype,
             shape: &self.shape,
@@ -230,25 +231,23 @@ impl Snapshot {
         Ok(Self { tensors })
     }
 
-    /// SHA-256 over the model's tensors: equal exactly where the weights are.
+    /// SHA-256 over the model's tensors by their own names, as in an exported file: equal exactly where the weights are.
     #[must_use]
     pub fn weights_sha256(&self) -> [u8; 32] {
-        self.digest(|name| name.starts_with("model."))
+        let model = self.tensors.iter().filter_map(|tensor| {
+            let name = tensor.name.strip_prefix(MODEL_PREFIX)?;
+            Some(TensorView {
+                name,
+                ..tensor.view()
+            })
+        });
+        weights_sha256(model)
     }
 
     /// SHA-256 over everything: equal exactly where the replicated state is.
     #[must_use]
     pub fn state_sha256(&self) -> [u8; 32] {
-        self.digest(|_| true)
-    }
-
-    fn digest(&self, keep: impl Fn(&str) -> bool) -> [u8; 32] {
-        convoy_checkpoint::weights_sha256(
-            self.tensors
-                .iter()
-                .filter(|t| keep(&t.name))
-                .map(HostTensor::view),
-        )
+        weights_sha256(self.tensors.iter().map(HostTensor::view))
     }
 }
 
