@@ -92,6 +92,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "convoy-checkpoint",
             "convoy-client",
             "convoy-common",
+            "convoy-data",
             "convoy-files",
             "convoy-process",
             "convoy-proto",
