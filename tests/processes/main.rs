@@ -1,5 +1,4 @@
 //! Tests on real processes: `convoy run` with its agent and its workers.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
 use std::fs;
 use std::net::TcpListener;
