@@ -1,0 +1,67 @@
+//! `[training]`: duration, portions and number formats.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::MAX_DATA_SHARDS;
+
+/// Duration and portions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSpec {
+    /// Passes over the training split.
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub epochs: u32,
+    /// Samples of one optimizer update, over all workers.
+    #[garde(range(min = 2, max = 1_048_576))]
+    pub global_batch: u32,
+    /// Logical streams of samples: each step takes one micro-batch from each. Default: `elastic.max_workers`.
+    #[serde(default)]
+    #[garde(range(min = 1, max = MAX_DATA_SHARDS))]
+    pub data_shards: Option<u32>,
+    /// Determines initial weights, sample order and augmentation.
+    #[serde(default)]
+    #[garde(skip)]
+    pub seed: u64,
+    /// Number format of forward and backward.
+    #[serde(default)]
+    #[garde(skip)]
+    pub precision: Precision,
+    /// Threads that libtorch uses inside one worker.
+    #[serde(default = "one")]
+    #[garde(range(min = 1, max = 1024))]
+    pub threads_per_worker: u32,
+    /// What stays the same from run to run.
+    #[serde(default)]
+    #[garde(skip)]
+    pub reproducibility: Reproducibility,
+    /// Share of the target probability spread over all classes.
+    #[serde(default)]
+    #[garde(range(min = 0.0, max = 0.9))]
+    pub label_smoothing: f64,
+}
+
+pub(super) fn one() -> u32 {
+    1
+}
+
+/// Number format of forward and backward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats throughout.
+    #[default]
+    F32,
+}
+
+/// What stays the same from run to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reproducibility {
+    /// Gradients are summed as floats: results depend on the number of workers in the last bits.
+    #[default]
+    Fast,
+    /// The same final bytes for any number of workers and any failures.
+    Bitwise,
+}
