@@ -37,7 +37,7 @@ pub use optimizer::{OptimizerName, OptimizerSpec};
 pub use problem::{Place, Problem, SpecErrors};
 pub use schedule::{ScheduleName, ScheduleSpec};
 pub use shape::json_schema;
-pub use training::{Precision, Reproducibility, TrainingSpec};
+pub use training::{MemoryFormat, Precision, Reproducibility, TrainingSpec};
 pub use workers::WorkersRefused;
 
 /// A job: model, data and how to train.

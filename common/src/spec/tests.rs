@@ -102,7 +102,7 @@ fn a_misspelt_key_is_shown_as_rustc_shows_it() {
 job.toml:19:1: training.global_bach: unknown key; did you mean `global_batch`?
 19 | global_bach = 128
    | ^^^^^^^^^^^
-   = valid keys here: data_shards, epochs, global_batch, label_smoothing, precision, reproducibility, seed, threads_per_worker";
+   = valid keys here: data_shards, epochs, global_batch, label_smoothing, memory_format, precision, reproducibility, seed, threads_per_worker";
     assert_eq!(errors.to_string(), expected);
 }
 

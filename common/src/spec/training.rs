@@ -28,6 +28,10 @@ pub struct TrainingSpec {
     #[serde(default)]
     #[garde(skip)]
     pub precision: Precision,
+    /// Order of an image's values in memory.
+    #[serde(default)]
+    #[garde(skip)]
+    pub memory_format: MemoryFormat,
     /// Threads that libtorch uses inside one worker.
     #[serde(default = "one")]
     #[garde(range(min = 1, max = 1024))]
@@ -53,6 +57,21 @@ pub enum Precision {
     /// 32-bit floats throughout.
     #[default]
     F32,
+    /// Convolutions and matrix products in bfloat16 by libtorch's autocast; weights, BatchNorm's statistics, the loss and the
+    /// update stay in 32 bits.
+    Bf16,
+}
+
+/// Order of an image's values in memory. It changes the last bits of results, never their meaning: checkpoints and exported weights
+/// are the same for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryFormat {
+    /// Pixel by pixel, each with all its channels: what convolution kernels work in, so that nothing is reordered.
+    #[default]
+    ChannelsLast,
+    /// Channel by channel: PyTorch's default.
+    Contiguous,
 }
 
 /// What stays the same from run to run.

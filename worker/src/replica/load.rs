@@ -52,6 +52,8 @@ pub(crate) fn load(spec: Arc<JobSpec>, me: WorkerRef) -> Result<Loaded, LoadErro
         model: spec.model.clone(),
         shape: splits.train.shape(),
         seed: spec.training.seed,
+        precision: spec.training.precision,
+        memory_format: spec.training.memory_format,
         label_smoothing: spec.training.label_smoothing,
         optimizer: spec.optimizer.clone(),
         schedule: schedule(&spec, &course),

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Version.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/function_hook.h>
@@ -89,6 +90,18 @@ void convoy_hook_remove(convoy_hook* hook) {
 
 char* convoy_set_gradient(at::Tensor* tensor, at::Tensor* gradient) {
   return guarded([&] { tensor->mutable_grad() = *gradient; });
+}
+
+char* convoy_autocast_cpu(bool enabled) {
+  return guarded([&] {
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::set_autocast_enabled(at::kCPU, enabled);
+    at::autocast::set_autocast_cache_enabled(true);
+  });
+}
+
+char* convoy_autocast_forget() {
+  return guarded([&] { at::autocast::clear_cache(); });
 }
 
 char* convoy_fused_sgd(at::Tensor* parameters, at::Tensor* gradients, at::Tensor* velocity, double weight_decay, double momentum,

@@ -22,6 +22,10 @@ void convoy_hook_remove(convoy_hook* hook);
 // Makes `gradient` the `.grad` of `tensor`: backward then adds into its memory in place.
 char* convoy_set_gradient(at::Tensor* tensor, at::Tensor* gradient);
 
+// Switches bfloat16 autocast for CPU operations of the calling thread; what was cast is kept until convoy_autocast_forget.
+char* convoy_autocast_cpu(bool enabled);
+char* convoy_autocast_forget();
+
 // One fused SGD update of `parameters` from `gradients`; a null `velocity` means no momentum.
 char* convoy_fused_sgd(at::Tensor* parameters, at::Tensor* gradients, at::Tensor* velocity, double weight_decay, double momentum,
                        double learning_rate, bool nesterov);

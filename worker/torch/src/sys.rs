@@ -32,6 +32,8 @@ unsafe extern "C" {
         tensor: *mut C_tensor,
         gradient: *mut C_tensor,
     ) -> *mut c_char;
+    pub(crate) fn convoy_autocast_cpu(enabled: bool) -> *mut c_char;
+    pub(crate) fn convoy_autocast_forget() -> *mut c_char;
     pub(crate) fn convoy_fused_sgd(
         parameters: *mut C_tensor,
         gradients: *mut C_tensor,

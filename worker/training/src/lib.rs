@@ -8,6 +8,8 @@
 mod buckets;
 mod course;
 mod gate;
+mod inputs;
+mod memory_format;
 pub mod model;
 mod optimizer;
 mod reduce;

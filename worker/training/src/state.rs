@@ -2,10 +2,12 @@
 
 use convoy_checkpoint::{MODEL_PREFIX, TensorView, weights_sha256};
 use convoy_common::ids::EpochIndex;
-use convoy_torch::{FlatBuffer, TorchError, set_gradient};
+use convoy_common::spec::MemoryFormat;
+use convoy_torch::{Elements, FlatBuffer, TorchError, set_gradient};
 use tch::{Kind, Tensor};
 
 use crate::buckets::BucketLayout;
+use crate::memory_format::strides;
 use crate::model::{NamedTensor, Registry};
 use crate::optimizer::Optimizer;
 use crate::trainer::TrainingError;
@@ -15,25 +17,35 @@ pub(crate) struct FlatParameters {
     pub(crate) layout: BucketLayout,
     pub(crate) values: FlatBuffer,
     pub(crate) gradients: FlatBuffer,
+    format: MemoryFormat,
 }
 
 impl FlatParameters {
     /// Moves the parameters into flat memory and gives them gradients there.
-    pub(crate) fn adopt(parameters: &mut [NamedTensor]) -> Result<Self, TrainingError> {
+    pub(crate) fn adopt(
+        parameters: &mut [NamedTensor],
+        format: MemoryFormat,
+    ) -> Result<Self, TrainingError> {
         let elements: Vec<usize> = parameters.iter().map(|p| p.tensor.numel()).collect();
         let layout = BucketLayout::new(&elements);
-        let values = FlatBuffer::zeros(layout.elements, Kind::Float);
-        let gradients = FlatBuffer::zeros(layout.elements, Kind::Float);
-        for (parameter, offset) in parameters.iter_mut().zip(&layout.offsets) {
-            let shape = parameter.tensor.size();
-            move_into(&mut parameter.tensor, &values.view(*offset, &shape))?;
-            set_gradient(&parameter.tensor, &gradients.view(*offset, &shape))?;
-        }
-        Ok(Self {
+        let flat = Self {
+            values: FlatBuffer::zeros(layout.elements, Kind::Float),
+            gradients: FlatBuffer::zeros(layout.elements, Kind::Float),
             layout,
-            values,
-            gradients,
-        })
+            format,
+        };
+        for (index, NamedTensor { tensor, .. }) in parameters.iter_mut().enumerate() {
+            let shape = tensor.size();
+            move_into(tensor, &flat.view(&flat.values, index, &shape))?;
+            set_gradient(tensor, &flat.view(&flat.gradients, index, &shape))?;
+        }
+        Ok(flat)
+    }
+
+    /// The part of `memory`, laid out as the parameters are, that belongs to parameter `index` of this shape.
+    pub(crate) fn view(&self, memory: &FlatBuffer, index: usize, shape: &[i64]) -> Tensor {
+        let strides = strides(self.format, shape);
+        memory.view(self.layout.offsets[index], shape, &strides)
     }
 }
 
@@ -55,7 +67,8 @@ impl FlatBuffers {
         let mut offset = 0;
         for buffer in buffers {
             let shape = buffer.tensor.size();
-            move_into(&mut buffer.tensor, &live.view(offset, &shape))?;
+            let strides = strides(MemoryFormat::Contiguous, &shape);
+            move_into(&mut buffer.tensor, &live.view(offset, &shape, &strides))?;
             offset += buffer.tensor.numel();
         }
         let start = live.tensor().copy();
@@ -78,10 +91,19 @@ impl FlatBuffers {
     }
 
     /// Adds what a shard with this share of the step's samples made of them.
-    pub(crate) fn accumulate(&self, share: f64) -> Result<(), tch::TchError> {
-        let weighted = self.live.tensor().f_mul_scalar(share)?;
-        let _ = self.sum.tensor().shallow_clone().f_add_(&weighted)?;
-        Ok(())
+    pub(crate) fn accumulate(&mut self, share: f64) {
+        let share = share as f32;
+        let Self { live, sum, .. } = self;
+        live.with_elements(|live| {
+            sum.with_elements(|sum| match (sum, live) {
+                (Elements::F32(sum), Elements::F32(live)) => {
+                    for (sum, live) in sum.iter_mut().zip(live) {
+                        *sum += share * *live;
+                    }
+                }
+                (Elements::F32(_) | Elements::I64(_), _) => unreachable!("buffers are made of f32"),
+            });
+        });
     }
 
     /// Makes the reduced sum the new values.
@@ -211,8 +233,8 @@ impl Snapshot {
             tensors.push(HostTensor::integer(format!("model.{name}"), updates));
         }
         for (what, memory) in optimizer.states() {
-            for (named, offset) in registry.parameters.iter().zip(&parameters.layout.offsets) {
-                let view = memory.view(*offset, &named.tensor.size());
+            for (index, named) in registry.parameters.iter().enumerate() {
+                let view = parameters.view(memory, index, &named.tensor.size());
                 tensors.push(HostTensor::copy_of(
                     format!("optimizer.{what}.{}", named.name),
                     &view,

@@ -1,7 +1,8 @@
 //! The training step and the evaluation.
 
+use convoy_common::spec::Precision;
 use convoy_data::Batch;
-use convoy_torch::Elements;
+use convoy_torch::{Autocast, Elements, forget_casts};
 use tch::{Kind, Reduction, TchError, Tensor};
 
 use crate::reduce::ReduceTag;
@@ -28,6 +29,14 @@ struct Counts {
 }
 
 impl Counts {
+    /// Adds a micro-batch with this summed loss, of which so many got the right class.
+    fn add(&mut self, batch: &Batch, loss: &Tensor, right: u64) -> Result<(), TchError> {
+        self.samples += batch.len() as u64;
+        self.correct += right;
+        self.add_loss(loss.f_double_value(&[])?);
+        Ok(())
+    }
+
     fn add_loss(&mut self, loss_sum: f64) {
         if loss_sum.is_finite() {
             self.loss_fixed += (loss_sum.clamp(-LOSS_LIMIT, LOSS_LIMIT) * LOSS_ONE).round() as i64;
@@ -104,10 +113,7 @@ impl Trainer {
             let batch = source.next_batch()?;
             let counted = tch::no_grad(|| self.count(&batch, &mut counts));
             source.recycle(batch);
-            counted.map_err(|source| TrainingError::Torch {
-                operation: "evaluate a batch",
-                source,
-            })?;
+            counted?;
         }
         self.submit_counts(counts);
         self.gate.finish()?;
@@ -126,18 +132,14 @@ impl Trainer {
         batch_samples: u64,
         source: &mut dyn BatchSource,
     ) -> Result<(), TrainingError> {
-        let torch = |source| TrainingError::Torch {
-            operation: "compute a training step",
-            source,
-        };
-        self.begin().map_err(torch)?;
+        self.begin().map_err(step_failure)?;
         let mut counts = Counts::default();
         for shard in 0..shards {
             let batch = source.next_batch()?;
             let last = shard + 1 == shards;
             let computed = self.shard(&batch, batch_samples, shard == 0, last, &mut counts);
             source.recycle(batch);
-            computed.map_err(torch)?;
+            computed?;
         }
         self.gate.submit(self.buffers_region());
         self.submit_counts(counts);
@@ -163,14 +165,16 @@ impl Trainer {
         first: bool,
         last: bool,
         counts: &mut Counts,
-    ) -> Result<(), TchError> {
+    ) -> Result<(), TrainingError> {
         if !first {
-            self.buffers.restore()?;
+            self.buffers.restore().map_err(step_failure)?;
         }
-        let (images, labels) = self.tensors(batch)?;
-        let scores = self.model.network.forward(&images, true)?;
-        let loss = cross_entropy_sum(&scores, &labels, self.label_smoothing)?;
-        let scaled = loss.f_div_scalar(batch_samples as f64)?;
+        let (images, labels) = self.inputs.fill(batch);
+        let scores = self.scores(&images, true)?;
+        let (loss, right) = score(&scores, &labels, self.label_smoothing).map_err(step_failure)?;
+        let scaled = loss
+            .f_div_scalar(batch_samples as f64)
+            .map_err(step_failure)?;
         if last {
             self.gate.open();
         }
@@ -178,23 +182,37 @@ impl Trainer {
         if last {
             self.gate.close();
         }
-        backward?;
-        self.buffers
-            .accumulate(batch.len() as f64 / batch_samples as f64)?;
-        counts.samples += batch.len() as u64;
+        backward.map_err(step_failure)?;
+        let share = batch.len() as f64 / batch_samples as f64;
+        self.buffers.accumulate(share);
         counts.hash_sum = counts.hash_sum.wrapping_add(batch.sample_hash_sum);
-        counts.correct += correct(&scores, &labels)?;
-        counts.add_loss(loss.f_double_value(&[])?);
-        Ok(())
+        counts.add(batch, &loss, right).map_err(step_failure)
     }
 
-    fn count(&self, batch: &Batch, counts: &mut Counts) -> Result<(), TchError> {
-        let (images, labels) = self.tensors(batch)?;
-        let scores = self.model.network.forward(&images, false)?;
-        counts.samples += batch.len() as u64;
-        counts.correct += correct(&scores, &labels)?;
-        counts.add_loss(cross_entropy_sum(&scores, &labels, 0.0)?.f_double_value(&[])?);
-        Ok(())
+    fn count(&mut self, batch: &Batch, counts: &mut Counts) -> Result<(), TrainingError> {
+        let (images, labels) = self.inputs.fill(batch);
+        let scores = self.scores(&images, false)?;
+        let (loss, right) = score(&scores, &labels, 0.0).map_err(evaluation_failure)?;
+        counts.add(batch, &loss, right).map_err(evaluation_failure)
+    }
+
+    /// Class scores in f32, of a forward pass in the job's precision.
+    fn scores(&self, images: &Tensor, training: bool) -> Result<Tensor, TrainingError> {
+        let torch = |source| TrainingError::Torch {
+            operation: "run the network",
+            source,
+        };
+        let autocast = match self.precision {
+            Precision::F32 => None,
+            Precision::Bf16 => Some(Autocast::bfloat16()?),
+        };
+        let scores = self
+            .model
+            .network
+            .forward(images, training)
+            .map_err(torch)?;
+        drop(autocast);
+        scores.f_to_kind(Kind::Float).map_err(torch)
     }
 
     /// Everything of the step has arrived: decide from reduced data only, then write.
@@ -216,6 +234,9 @@ impl Trainer {
             )?;
             self.updates += 1;
         }
+        if self.precision == Precision::Bf16 {
+            forget_casts()?;
+        }
         self.accounting.add(counts.samples, counts.hash_sum);
         Ok(StepReport {
             samples: counts.samples,
@@ -229,7 +250,7 @@ impl Trainer {
         self.parameters
             .gradients
             .with_elements(|elements| match elements {
-                Elements::F32(values) => values.iter().all(|value| value.is_finite()),
+                Elements::F32(values) => all_finite(values),
                 Elements::I64(_) => unreachable!("gradients are made of f32"),
             })
     }
@@ -248,19 +269,40 @@ impl Trainer {
             Elements::F32(_) => unreachable!("the control buffer is made of i64"),
         })
     }
+}
 
-    fn tensors(&self, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
-        let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let shape = [
-            batch.len(),
-            self.shape.channels,
-            self.shape.height,
-            self.shape.width,
-        ]
-        .map(signed);
-        let images = Tensor::f_from_slice(&batch.images)?.f_view(shape)?;
-        Ok((images, Tensor::f_from_slice(&batch.labels)?))
+fn step_failure(source: TchError) -> TrainingError {
+    TrainingError::Torch {
+        operation: "compute a training step",
+        source,
     }
+}
+
+fn evaluation_failure(source: TchError) -> TrainingError {
+    TrainingError::Torch {
+        operation: "evaluate a batch",
+        source,
+    }
+}
+
+/// The summed loss of a micro-batch, and how many of its samples got the right class.
+fn score(
+    scores: &Tensor,
+    labels: &Tensor,
+    label_smoothing: f64,
+) -> Result<(Tensor, u64), TchError> {
+    let loss = cross_entropy_sum(scores, labels, label_smoothing)?;
+    Ok((loss, correct(scores, labels)?))
+}
+
+/// Looks at whole blocks without a branch in between, which compiles to vector instructions.
+fn all_finite(values: &[f32]) -> bool {
+    const BLOCK: usize = 4096;
+    values.chunks(BLOCK).all(|block| {
+        block
+            .iter()
+            .fold(true, |all, value| all & value.is_finite())
+    })
 }
 
 fn cross_entropy_sum(

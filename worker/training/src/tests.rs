@@ -7,7 +7,9 @@ use convoy_common::ids::{EpochIndex, Generation, Phase, Rank, ShardIndex, StepIn
 use convoy_common::order::dataset_hash_sum;
 use convoy_common::partition::{EpochPlan, owned_shards};
 use convoy_common::schedule::CosineSchedule;
-use convoy_common::spec::{DataSpec, ModelName, ModelSpec, OptimizerName, OptimizerSpec};
+use convoy_common::spec::{
+    DataSpec, MemoryFormat, ModelName, ModelSpec, OptimizerName, OptimizerSpec, Precision,
+};
 use convoy_data::{
     Pipeline, SampleOrdering, Splits, Transform, evaluation_requests, training_requests,
 };
@@ -109,6 +111,8 @@ fn trainer(splits: &Splits) -> Trainer {
         },
         shape: splits.train.shape(),
         seed: SEED,
+        precision: Precision::F32,
+        memory_format: MemoryFormat::ChannelsLast,
         label_smoothing: 0.1,
         optimizer: OptimizerSpec {
             name: OptimizerName::Sgd,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use convoy_common::ids::EpochIndex;
 use convoy_common::schedule::CosineSchedule;
-use convoy_common::spec::{ModelSpec, OptimizerSpec};
+use convoy_common::spec::{MemoryFormat, ModelSpec, OptimizerSpec, Precision};
 use convoy_data::{Batch, DataError, ImageShape, Pipeline};
 use convoy_torch::{FlatBuffer, GradientHooks, Region, TorchError};
 use tch::{Kind, TchError};
 
 use crate::gate::BucketGate;
+use crate::inputs::Inputs;
 use crate::model::{self, Model, ModelError};
 use crate::optimizer::Optimizer;
 use crate::reduce::{ReduceError, Reducer};
@@ -24,6 +25,10 @@ pub struct TrainerSpec {
     pub shape: ImageShape,
     /// Determines the initial weights.
     pub seed: u64,
+    /// Number format of forward and backward.
+    pub precision: Precision,
+    /// Order of images and convolution weights in memory.
+    pub memory_format: MemoryFormat,
     /// Share of the target probability spread over all classes.
     pub label_smoothing: f64,
     /// How gradients become updates.
@@ -133,7 +138,8 @@ pub struct Trainer {
     pub(crate) accounting: Accounting,
     /// Optimizer updates that were applied.
     pub(crate) updates: u64,
-    pub(crate) shape: ImageShape,
+    pub(crate) inputs: Inputs,
+    pub(crate) precision: Precision,
     pub(crate) label_smoothing: f64,
     /// Last, so that the hooks go before what they call.
     _hooks: GradientHooks,
@@ -146,7 +152,7 @@ impl Trainer {
     /// If the images don't fit the model or libtorch fails.
     pub fn new(spec: TrainerSpec) -> Result<Self, TrainingError> {
         let mut model = model::build(&spec.model, spec.shape, spec.seed)?;
-        let parameters = FlatParameters::adopt(&mut model.registry.parameters)?;
+        let parameters = FlatParameters::adopt(&mut model.registry.parameters, spec.memory_format)?;
         let buffers = FlatBuffers::adopt(&mut model.registry.buffers)?;
         let control = FlatBuffer::zeros(crate::step::CONTROL_ELEMENTS, Kind::Int64);
         let layout = &parameters.layout;
@@ -180,7 +186,8 @@ impl Trainer {
             gate,
             accounting: Accounting::default(),
             updates: 0,
-            shape: spec.shape,
+            inputs: Inputs::new(spec.shape, spec.memory_format),
+            precision: spec.precision,
             label_smoothing: spec.label_smoothing,
             _hooks: hooks,
         })
