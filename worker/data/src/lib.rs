@@ -11,6 +11,7 @@
 //! length while a job runs: a mapped file that is cut short ends the process with SIGBUS.
 
 mod batch;
+mod cifar;
 mod dataset;
 mod error;
 mod idx;
