@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use convoy_common::ids::{EpochIndex, ShardIndex, StepIndex};
 use convoy_common::order::{SampleOrder, sample_hash};
 
+use crate::aligned::AlignedFloats;
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::transform::Transform;
+use crate::transform::{Layout, Transform};
 
 /// One micro-batch: which positions of which epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +30,10 @@ pub struct BatchRequest {
 pub struct Batch {
     /// What was asked for.
     pub request: BatchRequest,
-    /// Normalised pixels, N x C x H x W, in the order of the positions.
-    pub images: Vec<f32>,
+    /// Normalised pixels, image by image in the order of the positions.
+    pub images: AlignedFloats,
+    /// How the values of an image lie.
+    pub layout: Layout,
     /// Classes, one per image.
     pub labels: Vec<i64>,
     /// Wrapping sum of [`sample_hash`] over the samples: what the accounting of samples adds up.
@@ -66,7 +69,7 @@ pub enum SampleOrdering {
 /// The memory of a batch, used again and again.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    images: Vec<f32>,
+    images: AlignedFloats,
     labels: Vec<i64>,
 }
 
@@ -103,8 +106,7 @@ impl BatchMaker {
         labels.clear();
         labels.reserve_exact(count);
         // Old values stay: each is overwritten below.
-        images.reserve_exact((count * values).saturating_sub(images.len()));
-        images.resize(count * values, 0.0);
+        images.resize(count * values);
         let order = self.order_of(request.epoch);
         let mut sample_hash_sum = 0u64;
         for (position, image) in request
@@ -127,6 +129,7 @@ impl BatchMaker {
         Ok(Batch {
             request,
             images,
+            layout: self.transform.layout(),
             labels,
             sample_hash_sum,
         })

@@ -10,6 +10,7 @@
 //! **Boundary:** files are read, and a `.gz` is decompressed beside itself; nothing else is written. A file must keep its
 //! length while a job runs: a mapped file that is cut short ends the process with SIGBUS.
 
+mod aligned;
 mod batch;
 mod cifar;
 mod dataset;
@@ -22,6 +23,7 @@ mod storage;
 pub mod synthetic;
 mod transform;
 
+pub use aligned::{ALIGNMENT_BYTES, AlignedFloats};
 pub use batch::{Batch, BatchRequest, SampleOrdering};
 pub use dataset::{Dataset, ImageShape, Sample};
 pub use error::{DataError, FileProblem};
@@ -30,4 +32,4 @@ pub use pipeline::Pipeline;
 pub use requests::{evaluation_requests, training_requests};
 pub use splits::{Fingerprint, Splits, open};
 pub use storage::{MAX_DECOMPRESSED_BYTES, MAX_IN_MEMORY_BYTES};
-pub use transform::Transform;
+pub use transform::{Layout, Transform};

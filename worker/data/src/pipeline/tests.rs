@@ -209,7 +209,7 @@ fn sequential_pipeline_gives_the_samples_as_stored() {
     assert!(
         batches
             .iter()
-            .all(|batch| batch.images == [batch.labels[0] as f32 / 255.0; 16])
+            .all(|batch| *batch.images == [batch.labels[0] as f32 / 255.0; 16])
     );
 }
 
@@ -259,11 +259,7 @@ fn recycled_memory_is_used_again() {
     let mut batches = 0;
     while let Some(batch) = pipeline.next() {
         let batch = batch.unwrap();
-        memory.insert((
-            batch.images.as_ptr(),
-            batch.images.capacity(),
-            batch.labels.as_ptr(),
-        ));
+        memory.insert((batch.images.as_ptr(), batch.labels.as_ptr()));
         batches += 1;
         pipeline.recycle(batch);
     }
