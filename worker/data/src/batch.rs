@@ -12,9 +12,20 @@ use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::transform::{Layout, Transform};
 
+/// A part of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What is trained on.
+    Train,
+    /// What is evaluated on.
+    Test,
+}
+
 /// One micro-batch: which positions of which epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRequest {
+    /// The split they belong to.
+    pub split: Split,
     /// The pass whose order applies.
     pub epoch: EpochIndex,
     /// The job's step, counted over all epochs.
@@ -82,14 +93,36 @@ impl From<Batch> for Buffers {
     }
 }
 
-/// Turns requests into batches; the same request gives the same batch on every thread and worker.
-pub(crate) struct BatchMaker {
-    pub(crate) dataset: Arc<dyn Dataset>,
-    pub(crate) transform: Transform,
-    pub(crate) ordering: SampleOrdering,
+/// Turns requests for one split into batches; the same request gives the same batch on every thread and worker.
+pub struct BatchMaker {
+    dataset: Arc<dyn Dataset>,
+    transform: Transform,
+    ordering: SampleOrdering,
 }
 
 impl BatchMaker {
+    /// Makes batches of `dataset`: its samples in the order `ordering`, its images through `transform`.
+    ///
+    /// # Errors
+    /// If the transform is for images of another shape.
+    pub fn new(
+        dataset: Arc<dyn Dataset>,
+        transform: Transform,
+        ordering: SampleOrdering,
+    ) -> Result<Self, DataError> {
+        if transform.shape() != dataset.shape() {
+            return Err(DataError::TransformShapeDiffers {
+                transform: transform.shape(),
+                dataset: dataset.shape(),
+            });
+        }
+        Ok(Self {
+            dataset,
+            transform,
+            ordering,
+        })
+    }
+
     /// Fills `buffers` with what `request` asks for; gives up between two samples once `stopped` is set.
     pub(crate) fn make(
         &self,
