@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use convoy_data::synthetic::write_cifar10_dataset;
+
 use crate::fixture::Place;
 
 #[test]
@@ -160,6 +162,62 @@ fn missing_data_file_is_named_with_its_key() {
              dataset of the examples, or correct the path"
         ),
     );
+}
+
+/// The lines of the spec that name files, replaced by one that names the folder of CIFAR-10.
+fn cifar_place() -> Place {
+    let place = Place::new();
+    let folder = place.path().join("specs/cifar");
+    write_cifar10_dataset(&folder, 320, 40, 10, 7).unwrap();
+    let spec = fs::read_to_string(place.path().join("job.toml")).unwrap();
+    let kept = spec.lines().filter(|line| !line.contains("data/"));
+    let spec = kept.collect::<Vec<_>>().join("\n");
+    let spec = spec
+        .replace("\"idx\"", "\"cifar10\"\nfolder = \"cifar\"")
+        .replace("[0.25]", "[0.25, 0.25, 0.25]");
+    fs::write(place.path().join("specs/job.toml"), spec).unwrap();
+    place
+}
+
+#[test]
+fn cifar_is_read_from_a_folder_beside_the_spec() {
+    let ran = cifar_place().convoy(&["validate", "specs/job.toml"]);
+    assert_eq!(
+        ran.out,
+        "specs/job.toml is valid: job shapes, 2 epochs of 5 steps, 2 data shards, 320 training and 40 test samples\n"
+    );
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn truncated_cifar_file_is_named_with_both_lengths() {
+    let place = cifar_place();
+    let file = place.path().join("specs/cifar/data_batch_2.bin");
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() - 100]).unwrap();
+    let file = file.canonicalize().unwrap();
+    place.refuses(
+        &["validate", "specs/job.toml"],
+        1,
+        &format!(
+            "error: {file:?}, of data.folder: truncated: 196672 bytes would be 64 records of 3073 bytes, 196572 are \
+             there; fetch it again"
+        ),
+    );
+}
+
+#[test]
+fn files_of_another_format_are_shown_with_their_place() {
+    let place = Place::new().with("format = \"idx\"", "format = \"cifar10\"");
+    let ran = place.convoy(&["validate", "job.toml"]);
+    assert_eq!(ran.code, Some(2));
+    for part in [
+        "data.folder: this key is missing",
+        "9 | train_images = \"data/train-images-idx3-ubyte\"\n  | ^^^^^^^^^^^^",
+        "= valid keys with format = \"cifar10\": augment, folder, format, mean, std",
+    ] {
+        assert!(ran.err.contains(part), "{}", ran.err);
+    }
 }
 
 #[test]

@@ -423,11 +423,11 @@ fn the_caret_stands_below_its_character_in_long_and_wide_lines() {
 fn relative_paths_are_resolved_against_the_folder_of_the_spec() {
     let mut spec = valid();
     spec.resolve_paths(Path::new("/jobs"));
-    assert_eq!(
-        spec.data.train_images,
-        Path::new("/jobs/data/train-images.gz")
-    );
-    assert_eq!(spec.data.test_labels, Path::new("/data/test-labels.gz"));
+    let DataFiles::Idx(idx) = &spec.data.files else {
+        panic!("{:?}", spec.data.files);
+    };
+    assert_eq!(idx.train_images, Path::new("/jobs/data/train-images.gz"));
+    assert_eq!(idx.test_labels, Path::new("/data/test-labels.gz"));
     assert_eq!(spec.checkpoints.folder, Path::new("/jobs/checkpoints"));
 
     spec.checkpoints.folder = "../../runs/x".into();
