@@ -1,11 +1,20 @@
 //! The tensors that a micro-batch enters the network in: made once, filled anew for each.
 
 use convoy_common::spec::MemoryFormat;
-use convoy_data::{Batch, ImageShape};
+use convoy_data::{Batch, ImageShape, Layout};
 use convoy_torch::{Elements, FlatBuffer};
 use tch::{Kind, Tensor};
 
 use crate::memory_format::strides;
+
+/// How a pipeline must lay out the images of batches for a trainer of this memory format.
+#[must_use]
+pub fn layout(format: MemoryFormat) -> Layout {
+    match format {
+        MemoryFormat::ChannelsLast => Layout::Nhwc,
+        MemoryFormat::Contiguous => Layout::Nchw,
+    }
+}
 
 /// Memory for the largest micro-batch so far. What [`Inputs::fill`] returned is overwritten by the next call, so the graph that
 /// was computed from it must be gone by then.
@@ -27,7 +36,11 @@ impl Inputs {
     }
 
     /// The micro-batch as images of shape `[n, channels, height, width]` in the memory format, and labels of shape `[n]`.
+    ///
+    /// # Panics
+    /// If the batch was laid out otherwise: an error of the caller.
     pub(crate) fn fill(&mut self, batch: &Batch) -> (Tensor, Tensor) {
+        assert_eq!(batch.layout, layout(self.format), "layout of a batch");
         if self.labels.len() < batch.len() {
             self.images = FlatBuffer::zeros(batch.len() * self.shape.values(), Kind::Float);
             self.labels = FlatBuffer::zeros(batch.len(), Kind::Int64);

@@ -20,6 +20,7 @@ mod tests;
 mod trainer;
 
 pub use course::{Course, Leg};
+pub use inputs::layout;
 pub use reduce::{ReduceError, ReduceTag, Reducer, alone};
 pub use state::{Accounting, HostTensor, Snapshot};
 pub use trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainerSpec, TrainingError};
