@@ -5,12 +5,15 @@
 //!
 //! **Invariant:** no parameter is written before every reduced value of its step has arrived.
 
+mod average;
 mod buckets;
 mod course;
 mod gate;
+mod loss;
 pub mod model;
 mod optimizer;
 mod reduce;
+mod snapshot;
 mod state;
 mod step;
 #[cfg(test)]
@@ -19,5 +22,6 @@ mod trainer;
 
 pub use course::{Course, Leg};
 pub use reduce::{ReduceError, ReduceTag, Reducer, alone};
-pub use state::{Accounting, HostTensor, Snapshot};
+pub use snapshot::{HostTensor, RestoreError, Snapshot};
+pub use state::Accounting;
 pub use trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainerSpec, TrainingError};

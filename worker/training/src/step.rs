@@ -2,9 +2,12 @@
 
 use convoy_data::Batch;
 use convoy_torch::Elements;
-use tch::{Kind, Reduction, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
+use crate::loss::evaluation_sum;
+use crate::optimizer::UpdateTime;
 use crate::reduce::ReduceTag;
+use crate::state::FlatParameters;
 use crate::trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainingError};
 
 /// See [`Counts::to_control`].
@@ -99,6 +102,24 @@ impl Trainer {
         source: &mut dyn BatchSource,
     ) -> Result<EvaluationCounts, TrainingError> {
         self.gate.begin(tag);
+        self.exchange_average();
+        let counted = self.count_all(batches, source);
+        self.exchange_average();
+        self.submit_counts(counted?);
+        self.gate.finish()?;
+        let all = self.reduced_counts();
+        Ok(EvaluationCounts {
+            samples: all.samples,
+            correct: all.correct,
+            loss: all.mean_loss(),
+        })
+    }
+
+    fn count_all(
+        &self,
+        batches: usize,
+        source: &mut dyn BatchSource,
+    ) -> Result<Counts, TrainingError> {
         let mut counts = Counts::default();
         for _ in 0..batches {
             let batch = source.next_batch()?;
@@ -109,14 +130,14 @@ impl Trainer {
                 source,
             })?;
         }
-        self.submit_counts(counts);
-        self.gate.finish()?;
-        let all = self.reduced_counts();
-        Ok(EvaluationCounts {
-            samples: all.samples,
-            correct: all.correct,
-            loss: all.mean_loss(),
-        })
+        Ok(counts)
+    }
+
+    /// Has the network compute with the average of the weights if the job keeps one; the same again undoes it.
+    fn exchange_average(&mut self) {
+        if let Some(average) = &mut self.average {
+            average.exchange(&mut self.parameters.values, &mut self.buffers.live);
+        }
     }
 
     /// Forward and backward of all own shards; the buckets go on their way during the last one.
@@ -169,7 +190,7 @@ impl Trainer {
         }
         let (images, labels) = self.tensors(batch)?;
         let scores = self.model.network.forward(&images, true)?;
-        let loss = cross_entropy_sum(&scores, &labels, self.label_smoothing)?;
+        let loss = self.loss.training_sum(&scores, &labels)?;
         let scaled = loss.f_div_scalar(batch_samples as f64)?;
         if last {
             self.gate.open();
@@ -193,7 +214,7 @@ impl Trainer {
         let scores = self.model.network.forward(&images, false)?;
         counts.samples += batch.len() as u64;
         counts.correct += correct(&scores, &labels)?;
-        counts.add_loss(cross_entropy_sum(&scores, &labels, 0.0)?.f_double_value(&[])?);
+        counts.add_loss(evaluation_sum(&scores, &labels)?.f_double_value(&[])?);
         Ok(())
     }
 
@@ -209,11 +230,19 @@ impl Trainer {
             self.buffers.restore().map_err(torch)?;
         } else {
             self.buffers.adopt_sum().map_err(torch)?;
-            self.optimizer.update(
-                tag.step.0,
-                &self.parameters.values,
-                &self.parameters.gradients,
-            )?;
+            let time = UpdateTime {
+                step: tag.step.0,
+                updates: self.updates,
+            };
+            let FlatParameters {
+                values, gradients, ..
+            } = &mut self.parameters;
+            self.optimizer.update(time, values, gradients)?;
+            if let Some(average) = &mut self.average {
+                average
+                    .add(self.updates, values, &self.buffers.live)
+                    .map_err(torch)?;
+            }
             self.updates += 1;
         }
         self.accounting.add(counts.samples, counts.hash_sum);
@@ -261,22 +290,6 @@ impl Trainer {
         let images = Tensor::f_from_slice(&batch.images)?.f_view(shape)?;
         Ok((images, Tensor::f_from_slice(&batch.labels)?))
     }
-}
-
-fn cross_entropy_sum(
-    scores: &Tensor,
-    labels: &Tensor,
-    label_smoothing: f64,
-) -> Result<Tensor, TchError> {
-    /// PyTorch's default: a label that no dataset of ours can hold.
-    const IGNORED_LABEL: i64 = -100;
-    scores.f_cross_entropy_loss(
-        labels,
-        None::<&Tensor>,
-        Reduction::Sum,
-        IGNORED_LABEL,
-        label_smoothing,
-    )
 }
 
 fn correct(scores: &Tensor, labels: &Tensor) -> Result<u64, TchError> {

@@ -1,12 +1,14 @@
 //! Replicas trained together on real files, reduced by the simplest group there can be.
 
+mod restore;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 
 use convoy_common::ids::{EpochIndex, Generation, Phase, Rank, ShardIndex, StepIndex};
 use convoy_common::order::dataset_hash_sum;
 use convoy_common::partition::{EpochPlan, owned_shards};
-use convoy_common::schedule::CosineSchedule;
+use convoy_common::schedule::{Curve, Schedule};
 use convoy_common::spec::{DataSpec, ModelName, ModelSpec, OptimizerName, OptimizerSpec};
 use convoy_data::{
     Pipeline, SampleOrdering, Splits, Transform, evaluation_requests, training_requests,
@@ -102,27 +104,34 @@ fn data(folder: &std::path::Path) -> (DataSpec, Splits) {
 }
 
 fn trainer(splits: &Splits) -> Trainer {
+    let sgd = OptimizerSpec {
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+        ..OptimizerSpec::new(OptimizerName::Sgd, 0.05)
+    };
+    trainer_with(splits, sgd, SEED)
+}
+
+fn trainer_with(splits: &Splits, optimizer: OptimizerSpec, seed: u64) -> Trainer {
     Trainer::new(TrainerSpec {
         model: ModelSpec {
             name: ModelName::SmallCnn,
             classes: 4,
         },
         shape: splits.train.shape(),
-        seed: SEED,
+        seed,
         label_smoothing: 0.1,
-        optimizer: OptimizerSpec {
-            name: OptimizerName::Sgd,
-            learning_rate: 0.05,
-            momentum: 0.9,
-            nesterov: true,
-            weight_decay: 5e-4,
-        },
-        schedule: CosineSchedule {
-            peak: 0.05,
+        class_weights: Vec::new(),
+        schedule: Schedule {
+            peak: optimizer.learning_rate,
             warmup_steps: 2,
-            total_steps: 50,
-            final_factor: 0.0,
+            curve: Curve::Cosine {
+                total_steps: 50,
+                final_factor: 0.0,
+            },
         },
+        optimizer,
     })
     .unwrap()
 }
