@@ -96,8 +96,8 @@ fn run(spec: OptimizerSpec) -> Vec<f32> {
 }
 
 #[track_caller]
-fn check(spec: OptimizerSpec, expected: [f32; 9]) {
-    for (found, expected) in run(spec).iter().zip(expected) {
+fn check(spec: OptimizerSpec, expected: [f64; 9]) {
+    for (found, expected) in run(spec).into_iter().map(f64::from).zip(expected) {
         assert!(
             (found - expected).abs() <= 3e-7 * expected.abs().max(0.2),
             "{found} instead of {expected}"

@@ -86,12 +86,11 @@ fn a_snapshot_of_another_job_is_refused_and_changes_nothing() {
             .snapshot()
             .unwrap();
         change(&mut snapshot.tensors);
-        let error = trainer.restore(&snapshot).unwrap_err();
+        let TrainingError::Restore(error) = trainer.restore(&snapshot).unwrap_err() else {
+            panic!("another error than a refusal");
+        };
         assert_eq!(trainer.snapshot().unwrap(), before);
-        match error {
-            TrainingError::Restore(error) => error,
-            other => panic!("{other}"),
-        }
+        error
     };
     let name = || "optimizer.momentum.fc2.bias".to_owned();
     assert_eq!(
