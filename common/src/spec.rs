@@ -123,4 +123,11 @@ impl JobSpec {
             .data_shards
             .unwrap_or(self.elastic.max_workers)
     }
+
+    /// The highest learning rate: as said, or scaled to the batch.
+    #[must_use]
+    pub fn peak_learning_rate(&self) -> f64 {
+        self.optimizer
+            .scaled_learning_rate(self.training.global_batch)
+    }
 }

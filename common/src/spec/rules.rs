@@ -1,5 +1,8 @@
 //! What no type, range or single field can say.
 
+mod optimizer;
+mod schedule;
+
 use std::path::Path;
 
 use super::finding::{Finding, quoted};
@@ -22,8 +25,9 @@ const RESERVED: [(&str, &str); 3] = [
 pub(super) fn check_rules(spec: &JobSpec) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(channels(spec));
-    findings.extend(warmup(spec));
-    findings.extend(nesterov(spec));
+    findings.extend(class_weights(spec));
+    findings.extend(optimizer::check(&spec.optimizer));
+    findings.extend(schedule::check(spec));
     findings.extend(not_built(spec));
     findings.extend(worker_bounds(spec));
     findings.extend(workers_and_shards(spec));
@@ -51,22 +55,14 @@ fn channels(spec: &JobSpec) -> Option<Finding> {
     })
 }
 
-fn warmup(spec: &JobSpec) -> Option<Finding> {
-    let (warmup, epochs) = (spec.schedule.warmup_epochs, spec.training.epochs);
-    (warmup >= f64::from(epochs)).then(|| {
-        let reason = format!("a warm-up of {warmup} epochs does not end within the {epochs} epochs of training.epochs");
-        Finding::value(path("schedule.warmup_epochs"), reason).or_at(path("training.epochs"))
-    })
-}
-
-fn nesterov(spec: &JobSpec) -> Option<Finding> {
-    (spec.optimizer.nesterov && spec.optimizer.momentum <= 0.0).then(|| {
-        let reason = format!(
-            "needs optimizer.momentum above 0, is {}",
-            spec.optimizer.momentum
-        );
-        Finding::value(path("optimizer.nesterov"), reason)
-            .note("set optimizer.momentum, 0.9 for example, or nesterov = false")
+fn class_weights(spec: &JobSpec) -> Option<Finding> {
+    let (weights, classes) = (spec.training.class_weights.len(), spec.model.classes);
+    (weights > 0 && weights != classes as usize).then(|| {
+        Finding::value(
+            path("training.class_weights"),
+            format!("{weights} values, but model.classes is {classes}"),
+        )
+        .note("give one weight per class, or leave the key away to weigh all alike")
     })
 }
 

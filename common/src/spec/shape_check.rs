@@ -111,8 +111,12 @@ impl ShapeCheck<'_> {
             }
             (Shape::List(each, least, most), DeValue::Array(values)) => {
                 if !(*least..=*most).contains(&values.len()) {
-                    let reason =
-                        format!("must have {least} to {most} values, has {}", values.len());
+                    let wanted = if least == most {
+                        least.to_string()
+                    } else {
+                        format!("{least} to {most}")
+                    };
+                    let reason = format!("must have {wanted} values, has {}", values.len());
                     self.findings.push(Finding::value(path.clone(), reason));
                 }
                 for (index, value) in values.iter().enumerate() {

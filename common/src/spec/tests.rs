@@ -1,3 +1,5 @@
+mod optimizer;
+
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -102,7 +104,7 @@ fn a_misspelt_key_is_shown_as_rustc_shows_it() {
 job.toml:19:1: training.global_bach: unknown key; did you mean `global_batch`?
 19 | global_bach = 128
    | ^^^^^^^^^^^
-   = valid keys here: data_shards, epochs, global_batch, label_smoothing, memory_format, precision, reproducibility, seed, threads_per_worker";
+   = valid keys here: class_weights, data_shards, epochs, global_batch, label_smoothing, memory_format, precision, reproducibility, seed, threads_per_worker";
     assert_eq!(errors.to_string(), expected);
 }
 
@@ -176,7 +178,7 @@ fn wrong_types_say_what_is_wanted() {
     );
     check(
         &with("\"sgd\"", "7"),
-        &["25:8 optimizer.name: must be a string, one of sgd, is a whole number"],
+        &["25:8 optimizer.name: must be a string, one of sgd, adamw, lars, is a whole number"],
     );
 }
 

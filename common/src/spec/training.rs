@@ -44,6 +44,11 @@ pub struct TrainingSpec {
     #[serde(default)]
     #[garde(range(min = 0.0, max = 0.9))]
     pub label_smoothing: f64,
+    /// Weight of each class in the training loss, one number per class; see `torch.nn.CrossEntropyLoss`. The weighted sum is
+    /// divided by the samples of the step, where PyTorch's mean divides by the sum of the samples' weights. Default: all 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = 100_000), inner(range(min = 1e-6, max = 1e6)))]
+    pub class_weights: Vec<f32>,
 }
 
 pub(super) fn one() -> u32 {

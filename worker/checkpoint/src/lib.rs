@@ -2,7 +2,8 @@
 //!
 //! A checkpoint is a folder `ROOT/JOB/step-00001170` with one safetensors file per rank, its *slice*, and `manifest.json`,
 //! which names every slice with its length and BLAKE3. Each tensor is in exactly one slice. Its name says what it is:
-//! `model.<name>` for parameters and buffers, `optimizer.<what>.<name>`, `state.<what>`.
+//! `model.<name>` for parameters and buffers, `optimizer.<what>.<name>`, `state.<what>`. If the job keeps an average of the
+//! weights, `model.<name>` is the average, which evaluation uses, and `trained.<name>` is what training goes on with.
 //!
 //! **Invariant:** no file of a checkpoint is ever replaced. Names of slices carry generation, attempt and rank and are
 //! created only if absent, so that a worker that was evicted and doesn't know it can't change what others wrote.

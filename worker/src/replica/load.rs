@@ -5,8 +5,8 @@ use std::sync::Arc;
 use convoy_common::ids::WorkerRef;
 use convoy_common::order::dataset_hash_sum;
 use convoy_common::partition::{EpochPlan, PlanError};
-use convoy_common::schedule::CosineSchedule;
-use convoy_common::spec::{JobSpec, ScheduleName};
+use convoy_common::schedule::Schedule;
+use convoy_common::spec::JobSpec;
 use convoy_data::{DataError, Splits};
 use convoy_training::{Accounting, Course, Trainer, TrainerSpec, TrainingError};
 
@@ -55,8 +55,9 @@ pub(crate) fn load(spec: Arc<JobSpec>, me: WorkerRef) -> Result<Loaded, LoadErro
         precision: spec.training.precision,
         memory_format: spec.training.memory_format,
         label_smoothing: spec.training.label_smoothing,
+        class_weights: spec.training.class_weights.clone(),
         optimizer: spec.optimizer.clone(),
-        schedule: schedule(&spec, &course),
+        schedule: Schedule::of_job(&spec, course.steps_per_epoch),
     })?;
     let whole_epoch = Accounting {
         samples,
@@ -77,16 +78,4 @@ pub(crate) fn load(spec: Arc<JobSpec>, me: WorkerRef) -> Result<Loaded, LoadErro
         whole_epoch,
         trainer,
     })
-}
-
-fn schedule(spec: &JobSpec, course: &Course) -> CosineSchedule {
-    match spec.schedule.name {
-        ScheduleName::Cosine => CosineSchedule {
-            peak: spec.optimizer.learning_rate,
-            warmup_steps: (spec.schedule.warmup_epochs * course.steps_per_epoch as f64).round()
-                as u64,
-            total_steps: course.total_steps(),
-            final_factor: spec.schedule.final_factor,
-        },
-    }
 }

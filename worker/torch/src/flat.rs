@@ -68,6 +68,11 @@ impl FlatBuffer {
         &self.tensor
     }
 
+    /// How many regions are lent, for who keeps views.
+    pub(crate) fn lent(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.lent)
+    }
+
     /// How many values it holds.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,6 +1,5 @@
-//! What all members hold alike: parameters, buffers, accounting; and copies of it for checkpoints.
+//! What all members hold alike: parameters, buffers, accounting.
 
-use convoy_checkpoint::{MODEL_PREFIX, TensorView, weights_sha256};
 use convoy_common::ids::EpochIndex;
 use convoy_common::spec::MemoryFormat;
 use convoy_torch::{Elements, FlatBuffer, TorchError, set_gradient};
@@ -8,8 +7,7 @@ use tch::{Kind, Tensor};
 
 use crate::buckets::BucketLayout;
 use crate::memory_format::strides;
-use crate::model::{NamedTensor, Registry};
-use crate::optimizer::Optimizer;
+use crate::model::NamedTensor;
 use crate::trainer::TrainingError;
 
 /// Parameters and their gradients, each as views into one flat memory.
@@ -53,7 +51,7 @@ impl FlatParameters {
 /// shards made of them, weighted by samples.
 pub(crate) struct FlatBuffers {
     /// What the layers read and write.
-    live: FlatBuffer,
+    pub(crate) live: FlatBuffer,
     /// As they were when the step began.
     start: Tensor,
     /// The weighted sum so far; reduced over all members.
@@ -154,127 +152,6 @@ impl Accounting {
         }
     }
 }
-
-/// A copy of one tensor on the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostTensor {
-    /// `model.<name>`, `optimizer.<what>.<name>` or `state.<what>`.
-    pub name: String,
-    /// Element type.
-    pub dtype: convoy_checkpoint::Dtype,
-    /// Dimensions.
-    pub shape: Vec<usize>,
-    /// Little-endian values, row-major.
-    pub bytes: Vec<u8>,
-}
-
-impl HostTensor {
-    /// As the checkpoint crate takes it.
-    #[must_use]
-    pub fn view(&self) -> TensorView<'_> {
-        TensorView {
-            name: &self.name,
-            dtype: self.dtype,
-            shape: &self.shape,
-            bytes: &self.bytes,
-        }
-    }
-
-    fn integer(name: String, value: u64) -> Self {
-        Self {
-            name,
-            dtype: convoy_checkpoint::Dtype::I64,
-            shape: Vec::new(),
-            bytes: value.to_le_bytes().to_vec(),
-        }
-    }
-
-    fn copy_of(name: String, tensor: &Tensor) -> Result<Self, tch::TchError> {
-        let shape = tensor
-            .size()
-            .iter()
-            .map(|side| usize::try_from(*side).unwrap_or(0))
-            .collect();
-        let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
-        let contiguous = tensor.detach().f_contiguous()?;
-        contiguous.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        Ok(Self {
-            name,
-            dtype: convoy_checkpoint::Dtype::F32,
-            shape,
-            bytes,
-        })
-    }
-}
-
-/// A copy of the whole replicated state, in an order that is the same on every member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The tensors.
-    pub tensors: Vec<HostTensor>,
-}
-
-impl Snapshot {
-    pub(crate) fn take(
-        registry: &Registry,
-        parameters: &FlatParameters,
-        optimizer: &Optimizer,
-        updates: u64,
-        accounting: Accounting,
-    ) -> Result<Self, TorchFailure> {
-        let mut tensors = Vec::new();
-        for named in registry.parameters.iter().chain(&registry.buffers) {
-            tensors.push(HostTensor::copy_of(
-                format!("model.{}", named.name),
-                &named.tensor,
-            )?);
-        }
-        for name in &registry.step_counters {
-            tensors.push(HostTensor::integer(format!("model.{name}"), updates));
-        }
-        for (what, memory) in optimizer.states() {
-            for (index, named) in registry.parameters.iter().enumerate() {
-                let view = parameters.view(memory, index, &named.tensor.size());
-                tensors.push(HostTensor::copy_of(
-                    format!("optimizer.{what}.{}", named.name),
-                    &view,
-                )?);
-            }
-        }
-        tensors.push(HostTensor::integer("state.updates".to_owned(), updates));
-        tensors.push(HostTensor::integer(
-            "state.epoch_samples".to_owned(),
-            accounting.samples,
-        ));
-        tensors.push(HostTensor::integer(
-            "state.epoch_hash_sum".to_owned(),
-            accounting.hash_sum,
-        ));
-        Ok(Self { tensors })
-    }
-
-    /// SHA-256 over the model's tensors by their own names, as in an exported file: equal exactly where the weights are.
-    #[must_use]
-    pub fn weights_sha256(&self) -> [u8; 32] {
-        let model = self.tensors.iter().filter_map(|tensor| {
-            let name = tensor.name.strip_prefix(MODEL_PREFIX)?;
-            Some(TensorView {
-                name,
-                ..tensor.view()
-            })
-        });
-        weights_sha256(model)
-    }
-
-    /// SHA-256 over everything: equal exactly where the replicated state is.
-    #[must_use]
-    pub fn state_sha256(&self) -> [u8; 32] {
-        weights_sha256(self.tensors.iter().map(HostTensor::view))
-    }
-}
-
-/// libtorch failed while the state was copied.
-pub(crate) type TorchFailure = tch::TchError;
 
 impl From<TorchError> for TrainingError {
     fn from(error: TorchError) -> Self {

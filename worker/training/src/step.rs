@@ -3,9 +3,12 @@
 use convoy_common::spec::Precision;
 use convoy_data::Batch;
 use convoy_torch::{Autocast, Elements, forget_casts};
-use tch::{Kind, Reduction, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
+use crate::loss::evaluation_sum;
+use crate::optimizer::UpdateTime;
 use crate::reduce::ReduceTag;
+use crate::state::FlatParameters;
 use crate::trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainingError};
 
 /// See [`Counts::to_control`].
@@ -29,10 +32,16 @@ struct Counts {
 }
 
 impl Counts {
-    /// Adds a micro-batch with this summed loss, of which so many got the right class.
-    fn add(&mut self, batch: &Batch, loss: &Tensor, right: u64) -> Result<(), TchError> {
+    /// Adds a micro-batch with these scores and this summed loss.
+    fn add(
+        &mut self,
+        batch: &Batch,
+        scores: &Tensor,
+        labels: &Tensor,
+        loss: &Tensor,
+    ) -> Result<(), TchError> {
         self.samples += batch.len() as u64;
-        self.correct += right;
+        self.correct += correct(scores, labels)?;
         self.add_loss(loss.f_double_value(&[])?);
         Ok(())
     }
@@ -108,14 +117,10 @@ impl Trainer {
         source: &mut dyn BatchSource,
     ) -> Result<EvaluationCounts, TrainingError> {
         self.gate.begin(tag);
-        let mut counts = Counts::default();
-        for _ in 0..batches {
-            let batch = source.next_batch()?;
-            let counted = tch::no_grad(|| self.count(&batch, &mut counts));
-            source.recycle(batch);
-            counted?;
-        }
-        self.submit_counts(counts);
+        self.exchange_average()?;
+        let counted = self.count_all(batches, source);
+        self.exchange_average()?;
+        self.submit_counts(counted?);
         self.gate.finish()?;
         let all = self.reduced_counts();
         Ok(EvaluationCounts {
@@ -123,6 +128,30 @@ impl Trainer {
             correct: all.correct,
             loss: all.mean_loss(),
         })
+    }
+
+    fn count_all(
+        &self,
+        batches: usize,
+        source: &mut dyn BatchSource,
+    ) -> Result<Counts, TrainingError> {
+        let mut counts = Counts::default();
+        for _ in 0..batches {
+            let batch = source.next_batch()?;
+            let counted = tch::no_grad(|| self.count(&batch, &mut counts));
+            source.recycle(batch);
+            counted?;
+        }
+        Ok(counts)
+    }
+
+    /// Has the network compute with the average of the weights if the job keeps one; the same again undoes it.
+    fn exchange_average(&mut self) -> Result<(), TrainingError> {
+        if let Some(average) = &mut self.average {
+            average.exchange(&mut self.parameters.values, &mut self.buffers.live);
+            forget_casts()?;
+        }
+        Ok(())
     }
 
     /// Forward and backward of all own shards; the buckets go on their way during the last one.
@@ -171,7 +200,10 @@ impl Trainer {
         }
         let (images, labels) = self.inputs.fill(batch);
         let scores = self.scores(&images, true)?;
-        let (loss, right) = score(&scores, &labels, self.label_smoothing).map_err(step_failure)?;
+        let loss = self
+            .loss
+            .training_sum(&scores, &labels)
+            .map_err(step_failure)?;
         let scaled = loss
             .f_div_scalar(batch_samples as f64)
             .map_err(step_failure)?;
@@ -186,14 +218,18 @@ impl Trainer {
         let share = batch.len() as f64 / batch_samples as f64;
         self.buffers.accumulate(share);
         counts.hash_sum = counts.hash_sum.wrapping_add(batch.sample_hash_sum);
-        counts.add(batch, &loss, right).map_err(step_failure)
+        counts
+            .add(batch, &scores, &labels, &loss)
+            .map_err(step_failure)
     }
 
     fn count(&mut self, batch: &Batch, counts: &mut Counts) -> Result<(), TrainingError> {
         let (images, labels) = self.inputs.fill(batch);
         let scores = self.scores(&images, false)?;
-        let (loss, right) = score(&scores, &labels, 0.0).map_err(evaluation_failure)?;
-        counts.add(batch, &loss, right).map_err(evaluation_failure)
+        let loss = evaluation_sum(&scores, &labels).map_err(evaluation_failure)?;
+        counts
+            .add(batch, &scores, &labels, &loss)
+            .map_err(evaluation_failure)
     }
 
     /// Class scores in f32, of a forward pass in the job's precision.
@@ -227,16 +263,22 @@ impl Trainer {
             self.buffers.restore().map_err(torch)?;
         } else {
             self.buffers.adopt_sum().map_err(torch)?;
-            self.optimizer.update(
-                tag.step.0,
-                &self.parameters.values,
-                &self.parameters.gradients,
-            )?;
+            let time = UpdateTime {
+                step: tag.step.0,
+                updates: self.updates,
+            };
+            let FlatParameters {
+                values, gradients, ..
+            } = &mut self.parameters;
+            self.optimizer.update(time, values, gradients)?;
+            if let Some(average) = &mut self.average {
+                average
+                    .add(self.updates, values, &self.buffers.live)
+                    .map_err(torch)?;
+            }
             self.updates += 1;
         }
-        if self.precision == Precision::Bf16 {
-            forget_casts()?;
-        }
+        forget_casts()?;
         self.accounting.add(counts.samples, counts.hash_sum);
         Ok(StepReport {
             samples: counts.samples,
@@ -285,16 +327,6 @@ fn evaluation_failure(source: TchError) -> TrainingError {
     }
 }
 
-/// The summed loss of a micro-batch, and how many of its samples got the right class.
-fn score(
-    scores: &Tensor,
-    labels: &Tensor,
-    label_smoothing: f64,
-) -> Result<(Tensor, u64), TchError> {
-    let loss = cross_entropy_sum(scores, labels, label_smoothing)?;
-    Ok((loss, correct(scores, labels)?))
-}
-
 /// Looks at whole blocks without a branch in between, which compiles to vector instructions.
 fn all_finite(values: &[f32]) -> bool {
     const BLOCK: usize = 4096;
@@ -303,22 +335,6 @@ fn all_finite(values: &[f32]) -> bool {
             .iter()
             .fold(true, |all, value| all & value.is_finite())
     })
-}
-
-fn cross_entropy_sum(
-    scores: &Tensor,
-    labels: &Tensor,
-    label_smoothing: f64,
-) -> Result<Tensor, TchError> {
-    /// PyTorch's default: a label that no dataset of ours can hold.
-    const IGNORED_LABEL: i64 = -100;
-    scores.f_cross_entropy_loss(
-        labels,
-        None::<&Tensor>,
-        Reduction::Sum,
-        IGNORED_LABEL,
-        label_smoothing,
-    )
 }
 
 fn correct(scores: &Tensor, labels: &Tensor) -> Result<u64, TchError> {
