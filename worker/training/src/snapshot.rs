@@ -6,6 +6,7 @@ use convoy_checkpoint::{Dtype, MODEL_PREFIX, TensorView, weights_sha256};
 use convoy_torch::FlatBuffer;
 use tch::{Kind, TchError, Tensor};
 
+use crate::model::NamedTensor;
 use crate::state::Accounting;
 use crate::trainer::{Trainer, TrainingError};
 
@@ -234,20 +235,18 @@ impl Trainer {
 
     /// Memory in the layout of the parameters, by parameter.
     fn of_parameters(&self, what: &str, memory: &FlatBuffer) -> Vec<(String, Place)> {
-        let named = self.model.registry.parameters.iter();
-        named
-            .zip(&self.parameters.layout.offsets)
-            .map(|(named, offset)| {
-                let view = memory.view(*offset, &named.tensor.size());
-                (format!("{what}.{}", named.name), Place::Floats(view))
-            })
-            .collect()
+        let parameters = self.model.registry.parameters.iter();
+        let place = |(index, named): (usize, &NamedTensor)| {
+            let view = self.parameters.view(memory, index, &named.tensor.size());
+            (format!("{what}.{}", named.name), Place::Floats(view))
+        };
+        parameters.enumerate().map(place).collect()
     }
 
     /// Memory in the layout of the buffers, by buffer.
     fn of_buffers(&self, what: &str, memory: &FlatBuffer) -> Vec<(String, Place)> {
         let mut offset = 0;
-        let place = |named: &crate::model::NamedTensor| {
+        let place = |named: &NamedTensor| {
             let view = memory.view(offset, &named.tensor.size());
             offset += named.tensor.numel();
             (format!("{what}.{}", named.name), Place::Floats(view))

@@ -20,18 +20,22 @@ impl FlatParameters {
     pub(crate) fn adopt(parameters: &mut [NamedTensor]) -> Result<Self, TrainingError> {
         let elements: Vec<usize> = parameters.iter().map(|p| p.tensor.numel()).collect();
         let layout = BucketLayout::new(&elements);
-        let values = FlatBuffer::zeros(layout.elements, Kind::Float);
-        let gradients = FlatBuffer::zeros(layout.elements, Kind::Float);
-        for (parameter, offset) in parameters.iter_mut().zip(&layout.offsets) {
-            let shape = parameter.tensor.size();
-            move_into(&mut parameter.tensor, &values.view(*offset, &shape))?;
-            set_gradient(&parameter.tensor, &gradients.view(*offset, &shape))?;
-        }
-        Ok(Self {
+        let flat = Self {
+            values: FlatBuffer::zeros(layout.elements, Kind::Float),
+            gradients: FlatBuffer::zeros(layout.elements, Kind::Float),
             layout,
-            values,
-            gradients,
-        })
+        };
+        for (index, NamedTensor { tensor, .. }) in parameters.iter_mut().enumerate() {
+            let shape = tensor.size();
+            move_into(tensor, &flat.view(&flat.values, index, &shape))?;
+            set_gradient(tensor, &flat.view(&flat.gradients, index, &shape))?;
+        }
+        Ok(flat)
+    }
+
+    /// The part of `memory`, laid out as the parameters are, that belongs to parameter `index` of this shape.
+    pub(crate) fn view(&self, memory: &FlatBuffer, index: usize, shape: &[i64]) -> Tensor {
+        memory.view(self.layout.offsets[index], shape)
     }
 }
 
