@@ -61,8 +61,8 @@ pub struct OptimizerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(range(min = 1e-9, max = 1e9))]
     pub clip_norm: Option<f64>,
-    /// Share that the moving average of the weights keeps per step. If set, evaluation and exported weights are the
-    /// average's; the first n steps keep (1 + n) / (10 + n) if that is less. Default: no average.
+    /// Share that a moving average of the weights keeps per step; after n steps (1 + n) / (10 + n) if that is less. If set,
+    /// evaluation and exported weights are the average's. Default: no average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(range(min = 0.0, max = 0.999_999_9))]
     pub ema_decay: Option<f64>,

@@ -8,6 +8,7 @@ use convoy_torch::{FlatBuffer, forget_casts};
 use tch::{Kind, TchError, Tensor};
 
 use crate::memory_format::strides;
+use crate::model::NamedTensor;
 use crate::state::Accounting;
 use crate::trainer::{Trainer, TrainingError};
 
@@ -237,20 +238,18 @@ impl Trainer {
 
     /// Memory in the layout of the parameters, by parameter.
     fn of_parameters(&self, what: &str, memory: &FlatBuffer) -> Vec<(String, Place)> {
-        let named = self.model.registry.parameters.iter();
-        named
-            .enumerate()
-            .map(|(index, named)| {
-                let view = self.parameters.view(memory, index, &named.tensor.size());
-                (format!("{what}.{}", named.name), Place::Floats(view))
-            })
-            .collect()
+        let parameters = self.model.registry.parameters.iter();
+        let place = |(index, named): (usize, &NamedTensor)| {
+            let view = self.parameters.view(memory, index, &named.tensor.size());
+            (format!("{what}.{}", named.name), Place::Floats(view))
+        };
+        parameters.enumerate().map(place).collect()
     }
 
     /// Memory in the layout of the buffers, by buffer.
     fn of_buffers(&self, what: &str, memory: &FlatBuffer) -> Vec<(String, Place)> {
         let mut offset = 0;
-        let place = |named: &crate::model::NamedTensor| {
+        let place = |named: &NamedTensor| {
             let shape = named.tensor.size();
             let strides = strides(MemoryFormat::Contiguous, &shape);
             let view = memory.view(offset, &shape, &strides);

@@ -7,8 +7,8 @@ use super::Segment;
 /// Sums that are kept at once: enough for the widest vectors, and part of the result's definition.
 const LANES: usize = 16;
 
-/// The 2-norm of `values`: squares are added in f64, by position modulo 16, then the sums from first to last. No square of an
-/// f32 overflows, so that the sum is finite exactly where all values are.
+/// The square of the 2-norm of `values`: squares are added in f64, by position modulo 16, then the 16 sums from first to last. No
+/// square of an f32 overflows an f64, so that the sum is finite exactly where all values are.
 pub(super) fn sum_of_squares(values: &[f32]) -> f64 {
     let mut lanes = [0.0f64; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
