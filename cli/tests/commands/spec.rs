@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use convoy_data::synthetic::write_cifar10_dataset;
-
 use crate::fixture::Place;
 
 #[test]
@@ -164,24 +162,9 @@ fn missing_data_file_is_named_with_its_key() {
     );
 }
 
-/// The lines of the spec that name files, replaced by one that names the folder of CIFAR-10.
-fn cifar_place() -> Place {
-    let place = Place::new();
-    let folder = place.path().join("specs/cifar");
-    write_cifar10_dataset(&folder, 320, 40, 10, 7).unwrap();
-    let spec = fs::read_to_string(place.path().join("job.toml")).unwrap();
-    let kept = spec.lines().filter(|line| !line.contains("data/"));
-    let spec = kept.collect::<Vec<_>>().join("\n");
-    let spec = spec
-        .replace("\"idx\"", "\"cifar10\"\nfolder = \"cifar\"")
-        .replace("[0.25]", "[0.25, 0.25, 0.25]");
-    fs::write(place.path().join("specs/job.toml"), spec).unwrap();
-    place
-}
-
 #[test]
 fn cifar_is_read_from_a_folder_beside_the_spec() {
-    let ran = cifar_place().convoy(&["validate", "specs/job.toml"]);
+    let ran = Place::of_cifar().convoy(&["validate", "specs/job.toml"]);
     assert_eq!(
         ran.out,
         "specs/job.toml is valid: job shapes, 2 epochs of 5 steps, 2 data shards, 320 training and 40 test samples\n"
@@ -191,7 +174,7 @@ fn cifar_is_read_from_a_folder_beside_the_spec() {
 
 #[test]
 fn truncated_cifar_file_is_named_with_both_lengths() {
-    let place = cifar_place();
+    let place = Place::of_cifar();
     let file = place.path().join("specs/cifar/data_batch_2.bin");
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..bytes.len() - 100]).unwrap();

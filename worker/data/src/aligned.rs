@@ -49,12 +49,18 @@ impl DerefMut for AlignedFloats {
     }
 }
 
+impl From<&[f32]> for AlignedFloats {
+    fn from(values: &[f32]) -> Self {
+        let mut floats = Self::default();
+        floats.resize(values.len());
+        floats.copy_from_slice(values);
+        floats
+    }
+}
+
 impl Clone for AlignedFloats {
     fn clone(&self) -> Self {
-        let mut clone = Self::default();
-        clone.resize(self.length);
-        clone.copy_from_slice(self);
-        clone
+        Self::from(&**self)
     }
 }
 

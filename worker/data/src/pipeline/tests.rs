@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::dataset::{ImageShape, Sample};
 use crate::requests::{Evaluation, evaluation_requests, job_requests, training_requests};
+use crate::transform::Layout;
 
 const SHAPE: ImageShape = ImageShape {
     channels: 1,
@@ -458,4 +459,15 @@ fn pipeline_of_a_job_can_start_anywhere() {
     let rest = drain(&start_job(7, 2));
     let skipped = 18 + 3 + 3;
     assert_eq!(bits(&rest), bits(&whole[skipped..]));
+}
+
+#[test]
+fn batch_says_how_its_values_lie() {
+    for layout in [Layout::Nchw, Layout::Nhwc] {
+        let dataset = Arc::new(Counting::new());
+        let transform = plain().in_layout(layout);
+        let ordering = SampleOrdering::Sequential;
+        let pipeline = Pipeline::start(dataset, transform, ordering, training(), 1, 1).unwrap();
+        assert_eq!(pipeline.next().unwrap().unwrap().layout, layout);
+    }
 }
