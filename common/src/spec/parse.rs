@@ -64,7 +64,7 @@ impl JobSpec {
             &mut data.test_labels,
             &mut self.checkpoints.folder,
         ];
-        for path in paths {
+        for path in paths.into_iter().chain(&mut self.model.init) {
             *path = resolved(folder, path);
         }
     }
