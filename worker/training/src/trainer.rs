@@ -10,7 +10,7 @@ use convoy_torch::{FlatBuffer, GradientHooks, Region, TorchError};
 use tch::{Kind, TchError};
 
 use crate::gate::BucketGate;
-use crate::model::{self, Model, ModelError};
+use crate::model::{self, Model, ModelError, StartingWeights};
 use crate::optimizer::Optimizer;
 use crate::reduce::{ReduceError, Reducer};
 use crate::state::{Accounting, FlatBuffers, FlatParameters, Snapshot};
@@ -184,6 +184,12 @@ impl Trainer {
             label_smoothing: spec.label_smoothing,
             _hooks: hooks,
         })
+    }
+
+    /// What the weights started from, if not from the seed.
+    #[must_use]
+    pub fn starting_weights(&self) -> Option<&StartingWeights> {
+        self.model.start.as_ref()
     }
 
     /// The regions that a [`Reducer`] sums: gradient buckets, then buffers, then counts.

@@ -1,4 +1,4 @@
-"""The other half of worker/training/src/model/torchvision_tests.rs: torchvision's answers to Convoy's weights.
+"""The other half of worker/training/src/model/tests/torchvision.rs: torchvision's answers to Convoy's weights.
 
     python3 compare.py FOLDER NAME...
 

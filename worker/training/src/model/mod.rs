@@ -3,18 +3,12 @@
 //! To add a network: a file beside `small_cnn.rs`, a variant of `ModelName` in the job spec, and a line in [`draw`].
 
 mod layers;
-#[cfg(test)]
-mod overfitting_tests;
 mod registry;
 mod resnet;
 mod small_cnn;
 mod starting_weights;
 #[cfg(test)]
-mod starting_weights_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod torchvision_tests;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,5 +1,9 @@
 //! Networks by themselves.
 
+mod overfitting;
+mod starting_weights;
+mod torchvision;
+
 use convoy_common::spec::Stem;
 use tch::{Device, Kind};
 
@@ -146,4 +150,50 @@ fn images_that_small_cnn_cannot_halve_twice_are_refused() {
         error.to_string(),
         "small_cnn needs images of at least 4x4 pixels, the dataset has 3x8"
     );
+}
+
+/// Images and convolutions laid out channels last; everything else as it is.
+fn channels_last(tensor: &Tensor) -> Tensor {
+    if tensor.dim() != 4 {
+        return tensor.shallow_clone();
+    }
+    let moved = tensor.permute([0, 2, 3, 1]).contiguous();
+    moved.permute([0, 3, 1, 2])
+}
+
+/// Scores, and the gradient of the first convolution. In f64, since a ReLU that a rounding switches changes f32 gradients by
+/// a percent.
+fn compute(spec: &ModelSpec, images: &Tensor, lay_out: impl Fn(&Tensor) -> Tensor) -> [Tensor; 2] {
+    let mut model = build(spec, COLOUR, 1).unwrap();
+    let Registry {
+        parameters,
+        buffers,
+        ..
+    } = &mut model.registry;
+    for named in parameters.iter_mut().chain(buffers) {
+        let values = lay_out(&named.tensor.detach().to_kind(Kind::Double));
+        named.tensor.set_data(&values);
+    }
+    let scores = model.network.forward(&lay_out(images), true).unwrap();
+    scores.square().sum(Kind::Double).backward();
+    let first = &model.registry.parameters[0].tensor;
+    assert_eq!(first.is_contiguous(), lay_out(images).is_contiguous());
+    [scores.detach(), first.grad()]
+}
+
+#[test]
+fn networks_compute_the_same_channels_last() {
+    for spec in [
+        ModelSpec::new(ModelName::SmallCnn, 5),
+        cifar(ModelName::Resnet18, 5),
+        ModelSpec::new(ModelName::Resnet50, 5),
+    ] {
+        let images = Tensor::randn([4, 3, 32, 32], (Kind::Double, Device::Cpu));
+        let usual = compute(&spec, &images, Tensor::shallow_clone);
+        let last = compute(&spec, &images, channels_last);
+        for (one, other) in usual.iter().zip(&last) {
+            let difference = ((one - other).norm() / one.norm()).double_value(&[]);
+            assert!(difference < 1e-6, "{}: {difference}", spec.name);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use convoy_data::ImageShape;
 use tch::{Kind, Tensor};
 use tempfile::TempDir;
 
-use super::{Model, ModelError, NewHead, build};
+use super::super::{Model, ModelError, NewHead, build};
 use crate::state::HostTensor;
 use crate::tests::trainer_of;
 

@@ -14,7 +14,7 @@ use convoy_common::spec::{ModelName, ModelSpec};
 use convoy_data::ImageShape;
 use tch::{Kind, Tensor};
 
-use super::{Model, build};
+use super::super::{Model, build, signed};
 use crate::state::HostTensor;
 use crate::tests::trainer_of;
 
@@ -88,11 +88,7 @@ fn export_initial(spec: &ModelSpec, folder: &Path) {
 
 fn read(file: &mut WeightsFile, name: &str) -> Tensor {
     let tensor = file.read(name).unwrap();
-    let shape: Vec<i64> = tensor
-        .shape
-        .iter()
-        .map(|side| super::signed(*side))
-        .collect();
+    let shape: Vec<i64> = tensor.shape.iter().map(|side| signed(*side)).collect();
     Tensor::from_data_size(&tensor.bytes, &shape, Kind::Float)
 }
 
