@@ -75,11 +75,12 @@ impl WeightsFile {
             .map_err(unreadable)?;
         check_begin(&begin).map_err(invalid)?;
         file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-        let header = container::read_header(&mut file, path).map_err(|error| match error {
-            CheckpointError::SliceFormat { path, reason } => {
+        let header = container::read_header(&mut file, path).map_err(|error| {
+            if let CheckpointError::SliceFormat { path, reason } = error {
                 CheckpointError::WeightsFormat { path, reason }
+            } else {
+                error
             }
-            other => other,
         })?;
         let mut entries = header.entries;
         entries.sort_by(|one, other| one.name.cmp(&other.name));
