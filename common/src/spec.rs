@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::MAX_DATA_SHARDS;
 
 pub use data::{AugmentSpec, DataFiles, DataFormat, DataSpec, IdxPaths};
-pub use model::{ModelName, ModelSpec};
+pub use model::{ModelName, ModelSpec, Stem};
 pub use optimizer::{OptimizerName, OptimizerSpec};
 pub use problem::{Place, Problem, SpecErrors};
 pub use schedule::{ScheduleName, ScheduleSpec};

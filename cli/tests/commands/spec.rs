@@ -231,6 +231,55 @@ fn labels_out_of_range_are_found_before_anything_starts() {
     );
 }
 
+/// A safetensors file of a last layer of `small_cnn` for 7 classes.
+fn head_for_7_classes() -> Vec<u8> {
+    let header = r#"{"fc2.weight":{"dtype":"F32","shape":[7,2],"data_offsets":[0,56]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len() + 56, 0);
+    bytes
+}
+
+#[test]
+fn starting_weights_are_told_with_the_head_that_starts_anew() {
+    let place = Place::new().with("classes = 10", "classes = 10\ninit = \"w.safetensors\"");
+    let file = place.path().join("w.safetensors");
+    fs::write(&file, head_for_7_classes()).unwrap();
+    let ran = place.convoy(&["validate", "job.toml"]);
+    let expected = format!(
+        "weights: start from {}, 1 tensor; the last layer starts anew, as the file has 7 classes and model.classes is 10\n",
+        file.canonicalize().unwrap().display()
+    );
+    assert_eq!(ran.err, "");
+    assert!(ran.out.ends_with(&expected), "{}", ran.out);
+}
+
+#[test]
+fn starting_weights_that_cannot_be_read_are_found_before_anything_starts() {
+    let place = Place::new().with("classes = 10", "classes = 10\ninit = \"w.safetensors\"");
+    let file = place.path().join("w.safetensors");
+    let shown = place.path().canonicalize().unwrap().join("w.safetensors");
+    let shown = shown.display();
+    place.refuses(
+        &["validate", "job.toml"],
+        1,
+        &format!(
+            "error: model.init can't be used\n  because: cannot read weights {shown}: No such file or directory (os error 2)"
+        ),
+    );
+    fs::write(&file, &head_for_7_classes()[..100]).unwrap();
+    place.refuses(
+        &["validate", "job.toml"],
+        1,
+        &format!(
+            "error: model.init can't be used\n  because: {shown} is not readable as safetensors: its header describes 132 \
+             bytes and it has 100 bytes"
+        ),
+    );
+    let ran = place.convoy(&["validate", "job.toml", "--no-data"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+}
+
 #[test]
 fn schema_describes_every_section() {
     let ran = Place::new().convoy(&["schema"]);

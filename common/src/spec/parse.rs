@@ -64,6 +64,7 @@ impl JobSpec {
     /// Every path of the spec: a new key that holds one belongs here.
     fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
         let mut paths = self.data.files.paths_mut();
+        paths.extend(&mut self.model.init);
         paths.push(&mut self.checkpoints.folder);
         paths
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::finding::{Finding, quoted};
 use super::key_path::KeyPath;
-use super::{JobSpec, Reproducibility};
+use super::{JobSpec, ModelName, Reproducibility, Stem};
 use crate::limits::MAX_ENV_VARIABLE_BYTES;
 use crate::partition::MIN_SHARD_SAMPLES;
 
@@ -24,6 +24,7 @@ const RESERVED: [(&str, &str); 3] = [
 /// Every rule that the spec breaks. Values may be out of range: each check bears that.
 pub(super) fn check_rules(spec: &JobSpec) -> Vec<Finding> {
     let mut findings = Vec::new();
+    findings.extend(stem(spec));
     findings.extend(channels(spec));
     findings.extend(class_weights(spec));
     findings.extend(optimizer::check(&spec.optimizer));
@@ -42,6 +43,27 @@ pub(super) fn check_rules(spec: &JobSpec) -> Vec<Finding> {
 
 fn path(text: &str) -> KeyPath {
     KeyPath::parse(text)
+}
+
+fn stem(spec: &JobSpec) -> Option<Finding> {
+    match (spec.model.name, spec.model.stem) {
+        (ModelName::SmallCnn, Stem::Cifar) => Some(
+            Finding::value(
+                path("model.stem"),
+                "model.name small_cnn has no stem to choose",
+            )
+            .note("leave model.stem out, or take a ResNet, such as model.name = \"resnet18\""),
+        ),
+        (ModelName::SmallCnn, Stem::Imagenet) => None,
+        (
+            ModelName::Resnet18
+            | ModelName::Resnet34
+            | ModelName::Resnet50
+            | ModelName::Resnet101
+            | ModelName::Resnet152,
+            Stem::Imagenet | Stem::Cifar,
+        ) => None,
+    }
 }
 
 fn channels(spec: &JobSpec) -> Option<Finding> {

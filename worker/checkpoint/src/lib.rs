@@ -20,6 +20,7 @@ mod slice;
 mod stored;
 mod tensor;
 mod weights;
+mod weights_file;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use slice::{SliceIdentity, SliceRecord, write_slice};
 pub use stored::{OwnedTensor, StoredCheckpoint, verify};
 pub use tensor::{Dtype, TensorView};
 pub use weights::{WeightsHasher, weights_sha256};
+pub use weights_file::{TensorDescription, WeightsFile};
 
 /// Prefix of the names of parameters and buffers inside slices.
 pub const MODEL_PREFIX: &str = "model.";

@@ -59,6 +59,7 @@ pub(crate) fn load(spec: Arc<JobSpec>, me: WorkerRef) -> Result<Loaded, LoadErro
         optimizer: spec.optimizer.clone(),
         schedule: Schedule::of_job(&spec, course.steps_per_epoch),
     })?;
+    tell_start(&trainer);
     let whole_epoch = Accounting {
         samples,
         hash_sum: dataset_hash_sum(samples),
@@ -78,4 +79,20 @@ pub(crate) fn load(spec: Arc<JobSpec>, me: WorkerRef) -> Result<Loaded, LoadErro
         whole_epoch,
         trainer,
     })
+}
+
+fn tell_start(trainer: &Trainer) {
+    let Some(start) = trainer.starting_weights() else {
+        return;
+    };
+    let file = start.file.display();
+    tracing::info!(%file, tensors = start.tensors, "weights start from model.init");
+    if let Some(head) = &start.new_head {
+        tracing::info!(
+            layer = head.layer,
+            classes_in_file = head.found,
+            classes = head.classes,
+            "the last layer starts anew: the file's is for another number of classes"
+        );
+    }
 }

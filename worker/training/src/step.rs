@@ -131,7 +131,7 @@ impl Trainer {
     }
 
     fn count_all(
-        &self,
+        &mut self,
         batches: usize,
         source: &mut dyn BatchSource,
     ) -> Result<Counts, TrainingError> {

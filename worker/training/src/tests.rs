@@ -10,10 +10,11 @@ use convoy_common::order::dataset_hash_sum;
 use convoy_common::partition::{EpochPlan, owned_shards};
 use convoy_common::schedule::{Curve, Schedule};
 use convoy_common::spec::{
-    DataSpec, MemoryFormat, ModelName, ModelSpec, OptimizerName, OptimizerSpec, Precision,
+    DataSpec, MemoryFormat, ModelName, ModelSpec, OptimizerName, OptimizerSpec, Precision, Stem,
 };
 use convoy_data::{
-    Layout, Pipeline, SampleOrdering, Splits, Transform, evaluation_requests, training_requests,
+    ImageShape, Layout, Pipeline, SampleOrdering, Splits, Transform, evaluation_requests,
+    training_requests,
 };
 use convoy_torch::{Elements, Region};
 
@@ -27,6 +28,7 @@ const TEST_SAMPLES: u32 = 53;
 const GLOBAL_BATCH: u64 = 40;
 const DATA_SHARDS: u32 = 4;
 const SEED: u64 = 7;
+const LEARNING_RATE: f64 = 0.05;
 
 /// Members that added theirs, the sum of floats, the sum of integers.
 type Sum = (u32, Vec<f64>, Vec<i64>);
@@ -105,23 +107,43 @@ fn data(folder: &std::path::Path) -> (DataSpec, Splits) {
     (spec, splits)
 }
 
+fn small_cnn() -> ModelSpec {
+    ModelSpec::new(ModelName::SmallCnn, 4)
+}
+
+fn resnet18() -> ModelSpec {
+    ModelSpec {
+        stem: Stem::Cifar,
+        ..ModelSpec::new(ModelName::Resnet18, 4)
+    }
+}
+
 fn trainer(splits: &Splits) -> Trainer {
-    let sgd = OptimizerSpec {
+    trainer_with(splits, sgd(LEARNING_RATE), SEED)
+}
+
+fn sgd(learning_rate: f64) -> OptimizerSpec {
+    OptimizerSpec {
         momentum: 0.9,
         nesterov: true,
         weight_decay: 5e-4,
-        ..OptimizerSpec::new(OptimizerName::Sgd, 0.05)
-    };
-    trainer_with(splits, sgd, SEED)
+        ..OptimizerSpec::new(OptimizerName::Sgd, learning_rate)
+    }
 }
 
 fn trainer_with(splits: &Splits, optimizer: OptimizerSpec, seed: u64) -> Trainer {
+    build(small_cnn(), splits.train.shape(), optimizer, seed)
+}
+
+/// A replica of any model.
+pub(crate) fn trainer_of(model: ModelSpec, shape: ImageShape, learning_rate: f64) -> Trainer {
+    build(model, shape, sgd(learning_rate), SEED)
+}
+
+fn build(model: ModelSpec, shape: ImageShape, optimizer: OptimizerSpec, seed: u64) -> Trainer {
     Trainer::new(TrainerSpec {
-        model: ModelSpec {
-            name: ModelName::SmallCnn,
-            classes: 4,
-        },
-        shape: splits.train.shape(),
+        model,
+        shape,
         precision: Precision::F32,
         memory_format: MemoryFormat::ChannelsLast,
         seed,
@@ -179,15 +201,21 @@ fn tag(step: u64) -> ReduceTag {
     }
 }
 
-/// Trains `epochs` epochs with `world` members on threads of their own.
-fn train(world: u32, epochs: u32) -> Vec<(Snapshot, Vec<StepReport>)> {
+/// Trains `steps` steps with `world` members on threads of their own.
+fn train(
+    model: &ModelSpec,
+    learning_rate: f64,
+    world: u32,
+    steps: u64,
+) -> Vec<(Snapshot, Vec<StepReport>)> {
     let folder = tempfile::tempdir().unwrap();
     let (spec, splits) = data(folder.path());
     let table = Arc::new(Table::default());
     let member = |rank: u32| {
         let (table, spec, splits) = (Arc::clone(&table), spec.clone(), splits.clone());
+        let model = model.clone();
         move || {
-            let mut trainer = trainer(&splits);
+            let mut trainer = trainer_of(model, splits.train.shape(), learning_rate);
             let regions = trainer.regions().to_vec();
             trainer.connect(Arc::new(Seat {
                 table,
@@ -197,9 +225,10 @@ fn train(world: u32, epochs: u32) -> Vec<(Snapshot, Vec<StepReport>)> {
                 broken_at: None,
             }));
             let owned = owned_shards(DATA_SHARDS, world, Rank(rank));
+            let epochs = u32::try_from(steps.div_ceil(plan().steps())).unwrap();
             let mut source = batches(&spec, &splits, &owned, epochs);
             let mut reports = Vec::new();
-            for step in 0..plan().steps() * u64::from(epochs) {
+            for step in 0..steps {
                 let batch = plan().batch(step % plan().steps());
                 reports.push(
                     trainer
@@ -250,8 +279,18 @@ fn largest_difference(one: &Snapshot, other: &Snapshot) -> f32 {
 
 #[test]
 fn two_members_learn_what_one_does_and_hold_the_same_bytes() {
-    let alone = train(1, 2);
-    let pair = train(2, 2);
+    check_two_members(&small_cnn(), LEARNING_RATE, 2 * plan().steps());
+}
+
+#[test]
+fn two_members_with_a_resnet_learn_what_one_does_and_hold_the_same_bytes() {
+    // Small, because a ResNet that learns fast makes much of every rounding.
+    check_two_members(&resnet18(), 0.001, 3);
+}
+
+fn check_two_members(model: &ModelSpec, learning_rate: f64, steps: u64) {
+    let alone = train(model, learning_rate, 1, steps);
+    let pair = train(model, learning_rate, 2, steps);
     assert_eq!(pair[0].0, pair[1].0, "both hold the same state");
     assert_eq!(pair[0].1, pair[1].1, "both report the same numbers");
     let difference = largest_difference(&alone[0].0, &pair[0].0);
@@ -263,7 +302,7 @@ fn two_members_learn_what_one_does_and_hold_the_same_bytes() {
 
 #[test]
 fn training_lowers_the_loss() {
-    let (_, reports) = train(1, 4).remove(0);
+    let (_, reports) = train(&small_cnn(), LEARNING_RATE, 1, 4 * plan().steps()).remove(0);
     let (first, last) = (reports[0].loss, reports[reports.len() - 1].loss);
     assert!(last < 0.7 * first, "from {first} to {last}");
     assert!(

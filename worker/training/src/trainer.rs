@@ -13,7 +13,7 @@ use crate::average::Average;
 use crate::gate::BucketGate;
 use crate::inputs::Inputs;
 use crate::loss::Loss;
-use crate::model::{self, Model, ModelError};
+use crate::model::{self, Model, ModelError, StartingWeights};
 use crate::optimizer::{Optimizer, Segment};
 use crate::reduce::{ReduceError, Reducer};
 use crate::snapshot::RestoreError;
@@ -218,6 +218,12 @@ impl Trainer {
             average,
             _hooks: hooks,
         })
+    }
+
+    /// What the weights started from, if not from the seed.
+    #[must_use]
+    pub fn starting_weights(&self) -> Option<&StartingWeights> {
+        self.model.start.as_ref()
     }
 
     /// The regions that a [`Reducer`] sums: gradient buckets, then buffers, then counts.

@@ -170,7 +170,7 @@ fn evaluation_and_weights_are_those_of_the_average() {
         let count = requests.len();
         let mut source = Pipeline::start(
             Arc::clone(&splits.test),
-            transform.unwrap(),
+            transform.unwrap().in_layout(Layout::Nhwc),
             SampleOrdering::Sequential,
             requests.into_iter(),
             1,
