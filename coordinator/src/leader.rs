@@ -16,6 +16,9 @@ mod silence;
 mod views;
 mod workers;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 

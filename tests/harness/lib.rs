@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// Only a hang takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
+/// The same for a run that trains an example to its end.
+const LONG_PATIENCE: Duration = Duration::from_secs(3 * 3600);
+
 /// A variable that every process of a run inherits.
 const MARK: &str = "CONVOY_TEST_RUN";
 
@@ -50,7 +53,12 @@ impl Bench {
     /// Starts `convoy run` on `spec`.
     #[must_use]
     pub fn run(&self, spec: &Path, workers: u32, more: &[&str]) -> Run {
-        let mut command = convoy();
+        self.run_by(convoy(), spec, workers, more)
+    }
+
+    /// The same with a `convoy` of the test's own: other binaries, or a command that ends with its path.
+    #[must_use]
+    pub fn run_by(&self, mut command: Command, spec: &Path, workers: u32, more: &[&str]) -> Run {
         command
             .arg("run")
             .arg(spec)
@@ -83,23 +91,27 @@ impl Default for Bench {
 /// The command `convoy`, as it was built beside this test or where `CONVOY_BIN_DIR` says.
 #[must_use]
 pub fn convoy() -> Command {
+    Command::new(binary("convoy"))
+}
+
+/// The path of one of our programs.
+///
+/// # Panics
+/// If it was not built.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
     let beside = || {
-        std::env::current_exe()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .to_owned()
+        let test = std::env::current_exe().unwrap();
+        test.parent().unwrap().parent().unwrap().to_owned()
     };
     let folder = std::env::var_os("CONVOY_BIN_DIR").map_or_else(beside, PathBuf::from);
-    let program = folder.join("convoy");
+    let program = folder.join(name);
     assert!(
         program.exists(),
         "{} is not there: run `cargo xtask test`",
         program.display()
     );
-    Command::new(program)
+    program
 }
 
 /// A running `convoy`; dropped, it is killed.
@@ -197,8 +209,19 @@ impl Run {
     }
 
     /// Waits for the end of `convoy`, and then for that of every process it had started.
-    pub fn wait(mut self) -> Ended {
-        eventually("convoy ends", || self.child.try_wait().unwrap().is_some());
+    pub fn wait(self) -> Ended {
+        self.wait_within(PATIENCE)
+    }
+
+    /// The same for a run that takes hours.
+    pub fn wait_long(self) -> Ended {
+        self.wait_within(LONG_PATIENCE)
+    }
+
+    fn wait_within(mut self, limit: Duration) -> Ended {
+        within(limit, "convoy ends", || {
+            self.child.try_wait().unwrap().is_some()
+        });
         let code = self.child.wait().unwrap().code();
         eventually("no process is left", || self.processes("convoy").is_empty());
         self.seen.extend(self.lines.iter());
@@ -230,13 +253,14 @@ pub fn signal(pid: u32, name: &str) {
 ///
 /// # Panics
 /// If it doesn't within [`PATIENCE`].
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    within(PATIENCE, what, condition);
+}
+
+fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(
-            began.elapsed() < PATIENCE,
-            "waited for this in vain: {what}"
-        );
+        assert!(began.elapsed() < limit, "waited for this in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

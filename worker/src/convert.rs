@@ -2,12 +2,12 @@
 
 use anyhow::Context;
 use convoy_checkpoint::{Digest, FORMAT_VERSION, Manifest, SliceRecord};
-use convoy_client::words;
 use convoy_common::ids::{Attempt, EpochIndex, Generation, Rank, ShardIndex, StepIndex};
 use convoy_membership::Member;
 use convoy_proto::v1;
 use convoy_proto::v1::worker_directive::Directive as Wire;
 use convoy_proto::v1::worker_report::Report as WireReport;
+use convoy_wire as words;
 
 use crate::replica::{Progress, Standing, WrittenSlice};
 

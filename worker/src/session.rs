@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use convoy_client::{Reporter, WorkerSession, WorkerSide, words};
+use convoy_client::{Reporter, WorkerSession, WorkerSide};
 use convoy_collective::{AbortHandle, RingListener};
 use convoy_common::ids::Rank;
 use convoy_membership::{Input, Membership, Output, Report};
 use convoy_proto::{PROTOCOL_VERSION, v1};
 use convoy_telemetry::Label;
+use convoy_wire as words;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 

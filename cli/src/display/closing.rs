@@ -9,12 +9,18 @@ use convoy_common::summary::{Outcome, RunSummary};
 
 use crate::words;
 
+/// Where there is no terminal, lines in files should still be readable.
+const WIDTH_WITHOUT_TERMINAL: u16 = 120;
+
 /// Two columns, folded to the width of the terminal if there is one.
 pub(crate) fn table(rows: &[(&'static str, String)]) -> Table {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none() {
+        table.set_width(WIDTH_WITHOUT_TERMINAL);
+    }
     for (name, value) in rows {
         table.add_row([*name, value.as_str()]);
     }

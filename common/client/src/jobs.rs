@@ -13,7 +13,7 @@ use crate::address::CoordinatorAddress;
 use crate::connect::{channel, persist};
 use crate::error::ClientError;
 use crate::random::random_u64;
-use crate::words::parse_job_id;
+use convoy_wire::parse_job_id;
 
 /// A call answered by a healthy coordinator takes milliseconds; this leaves time for a leader change.
 const CALL_LIMIT: Duration = Duration::from_secs(10);

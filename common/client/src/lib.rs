@@ -1,7 +1,6 @@
 //! The client of the coordinator used by the command line, agent and worker: finds it, calls it, keeps a session.
 //!
-//! **Boundary:** speaks the wire protocol and knows nothing of what the messages mean; only [`words`] turns the ids and
-//! positions that every message shares into their types.
+//! **Boundary:** speaks the wire protocol and knows nothing of what the messages mean.
 
 mod address;
 mod backoff;
@@ -11,7 +10,6 @@ mod jobs;
 mod random;
 mod session;
 mod side;
-pub mod words;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Agents attach, report and go.
 
-use convoy_common::ids::NodeId;
+use convoy_common::ids::{NodeId, WorkerRef};
 use convoy_proto::PROTOCOL_VERSION;
 use convoy_state_machine::time::Seconds;
 use convoy_state_machine::{Command, Outcome, Refusal};
@@ -73,6 +73,11 @@ impl<L: Log> Leader<L> {
         };
         let incarnation = agent.incarnation;
         self.silence.heard(Peer::Node(node.clone()), self.now);
+        if let AgentReport::Started { worker, .. } | AgentReport::Exited { worker, .. } = &report
+            && !self.is_placed_on(worker, node)
+        {
+            return tracing::info!(%node, %worker, "report about a worker that has no slot here is not used");
+        }
         match report {
             AgentReport::Heartbeat => {}
             AgentReport::Started {
@@ -108,6 +113,11 @@ impl<L: Log> Leader<L> {
                 );
             }
         }
+    }
+
+    fn is_placed_on(&self, worker: &WorkerRef, node: &NodeId) -> bool {
+        let known = self.cluster.current_worker(worker);
+        known.is_ok_and(|(_, assigned)| assigned.node == *node)
     }
 
     /// The agent may come back: only its silence makes the node lost.

@@ -10,7 +10,7 @@ use convoy_state_machine::placement::{Decision, decide, next_waiting};
 use convoy_state_machine::time::Seconds;
 use convoy_state_machine::{Command, Outcome, Refusal};
 
-use super::{Leader, Waiting, WorkerDirective};
+use super::{Leader, LiveJob, Waiting, WorkerDirective};
 use crate::config::ms;
 use crate::consensus::Log;
 
@@ -49,7 +49,8 @@ impl<L: Log> Leader<L> {
             return;
         };
         let id = job.id.clone();
-        if self.decision_in_flight(&id) {
+        let in_trouble = |live: &LiveJob| !live.evidence.is_empty();
+        if self.decision_in_flight(&id) || self.live.get(&id).is_some_and(in_trouble) {
             return;
         }
         match decide(&self.cluster, job) {
@@ -242,7 +243,9 @@ impl<L: Log> Leader<L> {
             .values()
             .map(|(worker, _)| worker.clone())
             .collect();
-        live.forming = Some(Forming::begin(attempt, basis(job, candidates), self.now));
+        // A worker that comes and goes begins one attempt after the other: all of them share one deadline.
+        let since = *live.forming_since.get_or_insert(self.now);
+        live.forming = Some(Forming::begin(attempt, basis(job, candidates), since));
         tracing::info!(job = %id, %attempt, workers = everyone.len(), "attempt begins");
         self.views.mark(id);
         for worker in everyone {
@@ -253,6 +256,7 @@ impl<L: Log> Leader<L> {
     /// A decision of this leader is in the state.
     pub(super) fn decided(&mut self, id: &JobId, outcome: &Outcome) {
         let live = self.live.entry(id.clone()).or_default();
+        live.refused = None;
         match outcome {
             Outcome::Placed(workers) => {
                 live.placed_at = Some(self.now);
@@ -260,6 +264,7 @@ impl<L: Log> Leader<L> {
             }
             Outcome::Formed(generation) => {
                 live.forming = None;
+                live.forming_since = None;
                 live.trained.clear();
                 live.all_trained_at = None;
                 tracing::info!(job = %id, %generation, "generation formed");
@@ -268,10 +273,17 @@ impl<L: Log> Leader<L> {
         }
     }
 
-    /// The state changed between decision and commit; what holds now is decided anew.
+    /// The state changed between decision and commit; what holds now is decided anew. The same refusal a second time is
+    /// a fault of ours, and deciding on would never end.
     pub(super) fn decision_refused(&mut self, id: &JobId, refusal: &Refusal) {
         tracing::warn!(job = %id, %refusal, "decision refused");
-        self.live.entry(id.clone()).or_default().forming = None;
+        let live = self.live.entry(id.clone()).or_default();
+        live.forming = None;
+        let before = live.refused.replace(refusal.clone());
+        if before.as_ref() == Some(refusal) {
+            let text = format!("the coordinator's own decision was refused twice: {refusal}");
+            self.note(id, Cause::Decided(text));
+        }
     }
 }
 

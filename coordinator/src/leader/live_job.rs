@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use convoy_common::ids::WorkerId;
+use convoy_state_machine::Refusal;
 use convoy_state_machine::cause::Evidence;
 use convoy_state_machine::membership::Forming;
 use convoy_state_machine::records::Progress;
@@ -16,8 +17,12 @@ pub(super) struct LiveJob {
     pub(super) placed_at: Option<Moment>,
     /// Whether all its workers were attached at one time.
     pub(super) was_complete: bool,
+    /// When the first attempt at the next generation began: attempts that follow on it get no more time.
+    pub(super) forming_since: Option<Moment>,
     /// The attempt that is going on.
     pub(super) forming: Option<Forming>,
+    /// Why the leader's last decision was refused, if it was.
+    pub(super) refused: Option<Refusal>,
     /// Slices of checkpoints that are not complete.
     pub(super) slices: SliceCollector,
     /// The furthest progress that a member reported.

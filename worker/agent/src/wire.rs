@@ -1,9 +1,9 @@
 //! Between the messages of the session and the roster's types.
 
-use convoy_client::words::{MalformedMessage, parse_worker_ref, worker_ref};
 use convoy_common::ids::SlotIndex;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_report::Report;
+use convoy_wire::{MalformedMessage, parse_worker_ref, worker_ref};
 
 use crate::roster::{Assignment, Obituary, Started};
 

@@ -42,7 +42,8 @@ pub fn find_manifest(path: &Path) -> Result<PathBuf, CheckpointError> {
         return if path.exists() {
             Ok(path.to_path_buf())
         } else {
-            let missing = io::Error::from(io::ErrorKind::NotFound);
+            let words = "there is no such file or folder; name a checkpoint's folder, its manifest, or a job's folder";
+            let missing = io::Error::new(io::ErrorKind::NotFound, words);
             Err(FileError::new("find checkpoint", path, missing).into())
         };
     }

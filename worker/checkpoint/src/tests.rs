@@ -381,6 +381,18 @@ fn manifests_that_cannot_be_trusted_are_refused_with_the_reason() {
 }
 
 #[test]
+fn path_that_is_nowhere_is_told_with_what_may_be_named() {
+    let root = tempfile::tempdir().unwrap();
+    let error = find_manifest(&root.path().join("nowhere"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("/nowhere: there is no such file or folder; name a"),
+        "{error}"
+    );
+}
+
+#[test]
 fn folder_without_a_manifest_is_no_checkpoint() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(latest(root.path(), &job()).unwrap(), None);

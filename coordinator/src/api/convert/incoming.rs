@@ -1,6 +1,5 @@
 //! What peers send: parsed once, here; what is missing or malformed is an invalid argument that names it.
 
-use convoy_client::words::{self, MalformedMessage};
 use convoy_common::ids::{EpochIndex, Generation, JobId, NodeId, Rank, StepIndex};
 use convoy_common::spec::JobSpec;
 use convoy_proto::v1;
@@ -11,6 +10,7 @@ use convoy_state_machine::membership::Standing;
 use convoy_state_machine::records::{
     CheckpointKey, DatasetFingerprint, Digest, Evaluation, Progress, Slice, SliceReport,
 };
+use convoy_wire::{self as words, MalformedMessage};
 use tonic::Status;
 
 use crate::leader::{AgentHello, AgentReport, SliceWritten, Submission, WorkerHello, WorkerReport};

@@ -1,6 +1,5 @@
 //! What peers and clients are told.
 
-use convoy_client::words;
 use convoy_common::ids::JobId;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive as ToAgent;
@@ -8,6 +7,7 @@ use convoy_proto::v1::worker_directive::Directive as ToWorker;
 use convoy_state_machine::job::JobPhase;
 use convoy_state_machine::records::{Checkpoint, Evaluation, Member, Progress, Slice};
 use convoy_state_machine::view::{WorkerStage, WorkerView};
+use convoy_wire as words;
 use tonic::Status;
 
 use crate::leader::{AgentDirective, DesiredWorker, NumberedView, Refused, WorkerDirective};

@@ -1,4 +1,6 @@
-//! The words that every message shares, between their wire form and their types.
+//! The words that every message shares, between their wire form and their types: ids, attempts, positions.
+//!
+//! **Boundary:** conversions only; who talks to whom is nothing to it.
 
 use convoy_common::ids::{
     Attempt, Generation, Incarnation, JobId, Phase, Position, StepIndex, WorkerId, WorkerRef,
