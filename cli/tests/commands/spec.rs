@@ -272,7 +272,7 @@ fn starting_weights_that_cannot_be_read_are_found_before_anything_starts() {
         &["validate", "job.toml"],
         1,
         &format!(
-            "error: model.init can't be used\n  because: {shown} is not readable as safetensors: its header describes 132 \
+            "error: model.init can't be used\n  because: {shown} is not readable as safetensors: its header describes 130 \
              bytes and it has 100 bytes"
         ),
     );

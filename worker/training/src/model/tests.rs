@@ -26,10 +26,12 @@ const RESNETS: [ModelName; 5] = [
     ModelName::Resnet152,
 ];
 
-/// Numbers from 0 to 1 without order. libtorch's generator is not asked: it is one for all tests that run at once.
+/// Values from 0 to 1 that look random. libtorch's generator stays untouched: another test may be drawing weights from it.
 pub(super) fn noise(shape: &[i64], kind: Kind) -> Tensor {
-    let index = Tensor::arange(shape.iter().product::<i64>(), (kind, Device::Cpu));
-    ((index * 12.9898).sin() * 43_758.547).frac().view(shape)
+    let count: i64 = shape.iter().product();
+    let index = Tensor::arange(count, (Kind::Double, Device::Cpu));
+    let values = (index * 12.9898).sin() * 43_758.547;
+    (&values - values.floor()).reshape(shape).to_kind(kind)
 }
 
 fn cifar(name: ModelName, classes: u32) -> ModelSpec {
