@@ -84,10 +84,12 @@ fn collect(folder: &Path, prefix: &str, skipped: &[&str], found: &mut Vec<File>)
         let entry = entry.expect("a folder of the tree can be read");
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let kind = entry.file_type().expect("a file of the tree has a type");
+        // Also files and links: `.git` is a file in a worktree.
+        if skipped.contains(&path.as_str()) {
+            continue;
+        }
         if kind.is_dir() {
-            if !skipped.contains(&path.as_str()) {
-                collect(&entry.path(), &format!("{path}/"), skipped, found);
-            }
+            collect(&entry.path(), &format!("{path}/"), skipped, found);
         } else if let Ok(text) = fs::read_to_string(entry.path()) {
             found.push(File { path, text });
         }
@@ -113,4 +115,11 @@ fn ignored_folders_and_binary_files_are_no_part_of_the_tree() {
         .collect();
     paths.sort();
     assert_eq!(paths, [".gitignore", "src/target/kept.rs"]);
+}
+
+#[test]
+fn git_file_of_a_worktree_is_no_part_of_the_tree() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    fs::write(root.path().join(".git"), "gitdir: elsewhere").expect("a file");
+    assert!(files(root.path()).is_empty());
 }
