@@ -1,4 +1,5 @@
 //! Tests on real processes: `convoy run` with its agent and its workers.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
 mod bad_input;
 mod examples;
