@@ -1,5 +1,7 @@
 //! Tests on real processes: `convoy run` with its agent and its workers.
 
+mod benchmarks;
+
 use std::fs;
 use std::net::TcpListener;
 
