@@ -60,7 +60,7 @@ pub(crate) struct ValidateArguments {
     /// Also check that it can run with so many workers.
     #[arg(long)]
     pub(crate) workers: Option<u32>,
-    /// Don't look at the data files.
+    /// Don't look at the data files, nor at that of model.init.
     #[arg(long)]
     pub(crate) no_data: bool,
 }

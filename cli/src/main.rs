@@ -11,6 +11,7 @@ mod failure;
 mod output;
 mod run;
 mod spec_file;
+mod starting_weights;
 mod summary;
 mod words;
 

@@ -115,6 +115,12 @@ impl EpochPlan {
         self.samples
     }
 
+    /// Data shards that each step is cut into.
+    #[must_use]
+    pub fn data_shards(&self) -> u32 {
+        self.data_shards
+    }
+
     /// Positions of step `step` of the epoch.
     #[must_use]
     pub fn batch(&self, step: u64) -> Range<u64> {

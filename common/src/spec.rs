@@ -31,13 +31,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::MAX_DATA_SHARDS;
 
-pub use data::{AugmentSpec, DataFormat, DataSpec};
-pub use model::{ModelName, ModelSpec};
+pub use data::{AugmentSpec, DataFiles, DataFormat, DataSpec, IdxPaths};
+pub use model::{ModelName, ModelSpec, Stem};
 pub use optimizer::{OptimizerName, OptimizerSpec};
 pub use problem::{Place, Problem, SpecErrors};
 pub use schedule::{ScheduleName, ScheduleSpec};
 pub use shape::json_schema;
-pub use training::{Precision, Reproducibility, TrainingSpec};
+pub use training::{MemoryFormat, Precision, Reproducibility, TrainingSpec};
 pub use workers::WorkersRefused;
 
 /// A job: model, data and how to train.
@@ -122,5 +122,12 @@ impl JobSpec {
         self.training
             .data_shards
             .unwrap_or(self.elastic.max_workers)
+    }
+
+    /// The highest learning rate: as said, or scaled to the batch.
+    #[must_use]
+    pub fn peak_learning_rate(&self) -> f64 {
+        self.optimizer
+            .scaled_learning_rate(self.training.global_batch)
     }
 }

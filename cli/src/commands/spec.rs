@@ -7,6 +7,7 @@ use convoy_common::spec::{JobSpec, json_schema};
 use crate::arguments::ValidateArguments;
 use crate::output::answer;
 use crate::spec_file::{self, Workload};
+use crate::starting_weights;
 use crate::words::{count, grouped};
 
 /// Checks a spec and, unless told otherwise, its data.
@@ -15,16 +16,20 @@ pub(crate) fn validate(arguments: &ValidateArguments) -> anyhow::Result<ExitCode
     if let Some(workers) = arguments.workers {
         spec.check_workers(workers)?;
     }
-    let workload = if arguments.no_data {
-        None
+    let (workload, weights) = if arguments.no_data {
+        (None, None)
     } else {
-        Some(spec_file::check_data(&spec)?)
+        let workload = spec_file::check_data(&spec)?;
+        (Some(workload), starting_weights::check(&spec.model)?)
     };
     let facts = facts(&spec, workload.as_ref());
     answer(format_args!(
         "{} is valid: {facts}",
         arguments.spec.display()
     ));
+    if let Some(line) = weights {
+        answer(line);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,6 +11,7 @@ use convoy_common::spec::JobSpec;
 use super::job_number::{self, Claim};
 use crate::arguments::RunArguments;
 use crate::spec_file::{self, Workload};
+use crate::starting_weights;
 use crate::words::{count, grouped};
 
 /// A run that can start as far as that can be told.
@@ -21,6 +22,8 @@ pub(crate) struct Checked {
     pub(crate) spec_json: String,
     /// How much there is to do.
     pub(crate) workload: Workload,
+    /// What the weights start from, if that is a file.
+    pub(crate) weights: Option<String>,
     pub(crate) workers: u32,
     pub(crate) listen: SocketAddr,
     /// The working directory.
@@ -44,6 +47,7 @@ pub(crate) fn check(arguments: &RunArguments) -> anyhow::Result<Checked> {
     let spec = spec_file::read(&arguments.spec)?;
     spec.check_workers(arguments.workers)?;
     let workload = spec_file::check_data(&spec)?;
+    let weights = starting_weights::check(&spec.model)?;
     let checkpoints = &spec.checkpoints.folder;
     convoy_files::probe_writable(checkpoints).context("checkpoints.folder can't be written to")?;
     let work_dir = absolute(&arguments.work_dir).context("--work-dir is no path")?;
@@ -58,6 +62,7 @@ pub(crate) fn check(arguments: &RunArguments) -> anyhow::Result<Checked> {
         spec_json: spec.to_json()?,
         spec,
         workload,
+        weights,
         workers: arguments.workers,
         listen: arguments.listen,
         folder: current_dir().context("the working directory is gone")?,
@@ -79,17 +84,18 @@ fn check_summary(file: &Path) -> anyhow::Result<()> {
     convoy_files::probe_writable(folder).context("--summary can't be written")
 }
 
-/// What is going to happen, in two lines.
-pub(crate) fn summary(checked: &Checked) -> [String; 2] {
+/// What is going to happen, in two or three lines.
+pub(crate) fn summary(checked: &Checked) -> Vec<String> {
     let Checked {
         spec,
         workload,
+        weights,
         workers,
         ..
     } = checked;
     let Workload { plan, test_samples } = workload;
     let steps = plan.steps() * u64::from(spec.training.epochs);
-    [
+    let mut lines = vec![
         format!(
             "job {}: {} for {} ({} of {} images)",
             checked.job(),
@@ -103,5 +109,7 @@ pub(crate) fn summary(checked: &Checked) -> [String; 2] {
             grouped(plan.samples()),
             grouped(*test_samples)
         ),
-    ]
+    ];
+    lines.extend(weights.clone());
+    lines
 }

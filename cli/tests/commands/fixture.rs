@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use convoy_data::synthetic::write_idx_dataset;
+use convoy_data::synthetic::{write_cifar10_dataset, write_idx_dataset};
 use tempfile::TempDir;
 
 pub(crate) const SPEC: &str = r#"name = "shapes"
@@ -62,6 +62,22 @@ impl Place {
         write_idx_dataset(&folder.path().join("data"), 320, 40, 12, 10, 7).unwrap();
         fs::write(folder.path().join("job.toml"), SPEC).unwrap();
         Self { folder }
+    }
+
+    /// The same with CIFAR-10's files: the spec in `specs`, its folder of data beside it.
+    pub(crate) fn of_cifar() -> Self {
+        let place = Self::new();
+        write_cifar10_dataset(&place.path().join("specs/cifar"), 320, 40, 10, 7).unwrap();
+        let kept: Vec<&str> = SPEC
+            .lines()
+            .filter(|line| !line.contains("data/"))
+            .collect();
+        let spec = kept
+            .join("\n")
+            .replace("\"idx\"", "\"cifar10\"\nfolder = \"cifar\"")
+            .replace("[0.25]", "[0.25, 0.25, 0.25]");
+        fs::write(place.path().join("specs/job.toml"), spec).unwrap();
+        place
     }
 
     pub(crate) fn path(&self) -> &Path {

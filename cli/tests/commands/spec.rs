@@ -163,6 +163,47 @@ fn missing_data_file_is_named_with_its_key() {
 }
 
 #[test]
+fn cifar_is_read_from_a_folder_beside_the_spec() {
+    let ran = Place::of_cifar().convoy(&["validate", "specs/job.toml"]);
+    assert_eq!(
+        ran.out,
+        "specs/job.toml is valid: job shapes, 2 epochs of 5 steps, 2 data shards, 320 training and 40 test samples\n"
+    );
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn truncated_cifar_file_is_named_with_both_lengths() {
+    let place = Place::of_cifar();
+    let file = place.path().join("specs/cifar/data_batch_2.bin");
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() - 100]).unwrap();
+    let file = file.canonicalize().unwrap();
+    place.refuses(
+        &["validate", "specs/job.toml"],
+        1,
+        &format!(
+            "error: {file:?}, of data.folder: truncated: 196672 bytes would be 64 records of 3073 bytes, 196572 are \
+             there; fetch it again"
+        ),
+    );
+}
+
+#[test]
+fn files_of_another_format_are_shown_with_their_place() {
+    let place = Place::new().with("format = \"idx\"", "format = \"cifar10\"");
+    let ran = place.convoy(&["validate", "job.toml"]);
+    assert_eq!(ran.code, Some(2));
+    for part in [
+        "data.folder: this key is missing",
+        "9 | train_images = \"data/train-images-idx3-ubyte\"\n  | ^^^^^^^^^^^^",
+        "= valid keys with format = \"cifar10\": augment, folder, format, mean, std",
+    ] {
+        assert!(ran.err.contains(part), "{}", ran.err);
+    }
+}
+
+#[test]
 fn truncated_images_are_found_before_anything_starts() {
     let place = Place::new();
     let file = place.path().join("data/t10k-images-idx3-ubyte");
@@ -188,6 +229,55 @@ fn labels_out_of_range_are_found_before_anything_starts() {
             "error: data.train_labels = {file:?}: label 9 of sample 9 is out of range: model.classes = 9 allows 0 to 8"
         ),
     );
+}
+
+/// A safetensors file of a last layer of `small_cnn` for 7 classes.
+fn head_for_7_classes() -> Vec<u8> {
+    let header = r#"{"fc2.weight":{"dtype":"F32","shape":[7,2],"data_offsets":[0,56]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len() + 56, 0);
+    bytes
+}
+
+#[test]
+fn starting_weights_are_told_with_the_head_that_starts_anew() {
+    let place = Place::new().with("classes = 10", "classes = 10\ninit = \"w.safetensors\"");
+    let file = place.path().join("w.safetensors");
+    fs::write(&file, head_for_7_classes()).unwrap();
+    let ran = place.convoy(&["validate", "job.toml"]);
+    let expected = format!(
+        "weights: start from {}, 1 tensor; the last layer starts anew, as the file has 7 classes and model.classes is 10\n",
+        file.canonicalize().unwrap().display()
+    );
+    assert_eq!(ran.err, "");
+    assert!(ran.out.ends_with(&expected), "{}", ran.out);
+}
+
+#[test]
+fn starting_weights_that_cannot_be_read_are_found_before_anything_starts() {
+    let place = Place::new().with("classes = 10", "classes = 10\ninit = \"w.safetensors\"");
+    let file = place.path().join("w.safetensors");
+    let shown = place.path().canonicalize().unwrap().join("w.safetensors");
+    let shown = shown.display();
+    place.refuses(
+        &["validate", "job.toml"],
+        1,
+        &format!(
+            "error: model.init can't be used\n  because: cannot read weights {shown}: No such file or directory (os error 2)"
+        ),
+    );
+    fs::write(&file, &head_for_7_classes()[..100]).unwrap();
+    place.refuses(
+        &["validate", "job.toml"],
+        1,
+        &format!(
+            "error: model.init can't be used\n  because: {shown} is not readable as safetensors: its header describes 132 \
+             bytes and it has 100 bytes"
+        ),
+    );
+    let ran = place.convoy(&["validate", "job.toml", "--no-data"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
 }
 
 #[test]

@@ -1,8 +1,16 @@
 //! `[model]`: the network.
 
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::rules;
 
 /// The network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -14,6 +22,29 @@ pub struct ModelSpec {
     /// Number of classes.
     #[garde(range(min = 2, max = 100_000))]
     pub classes: u32,
+    /// What a ResNet begins with.
+    #[serde(default)]
+    #[garde(skip)]
+    pub stem: Stem,
+    /// A `.safetensors` file with the weights to start from, torchvision's or those of `convoy checkpoint export`. Where its
+    /// number of classes differs, the last linear layer starts anew. Without it, all weights are drawn from `training.seed`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    #[garde(inner(custom(rules::file_path)))]
+    pub init: Option<PathBuf>,
+}
+
+impl ModelSpec {
+    /// The network with everything else as it is by default.
+    #[must_use]
+    pub fn new(name: ModelName, classes: u32) -> Self {
+        Self {
+            name,
+            classes,
+            stem: Stem::default(),
+            init: None,
+        }
+    }
 }
 
 /// The networks there are.
@@ -22,4 +53,59 @@ pub struct ModelSpec {
 pub enum ModelName {
     /// Two convolutions with BatchNorm, two linear layers.
     SmallCnn,
+    /// ResNet of 18 layers, as torchvision's.
+    Resnet18,
+    /// ResNet of 34 layers.
+    Resnet34,
+    /// ResNet of 50 layers, with the stride in the 3x3 convolutions (V1.5), as the deeper ones.
+    Resnet50,
+    /// ResNet of 101 layers.
+    Resnet101,
+    /// ResNet of 152 layers.
+    Resnet152,
+}
+
+impl ModelName {
+    /// The name as a spec writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SmallCnn => "small_cnn",
+            Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
+            Self::Resnet101 => "resnet101",
+            Self::Resnet152 => "resnet152",
+        }
+    }
+
+    /// The name of the last linear layer, whose outputs are the classes.
+    #[must_use]
+    pub fn head(self) -> &'static str {
+        match self {
+            Self::SmallCnn => "fc2",
+            Self::Resnet18
+            | Self::Resnet34
+            | Self::Resnet50
+            | Self::Resnet101
+            | Self::Resnet152 => "fc",
+        }
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a ResNet begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stem {
+    /// Convolution 7x7 with stride 2, then max-pool 3x3 with stride 2: a quarter of each side, as torchvision has it.
+    #[default]
+    Imagenet,
+    /// Convolution 3x3 with stride 1, no pooling: for images of 32x32 or so.
+    Cifar,
 }

@@ -56,17 +56,17 @@ impl JobSpec {
     /// with an absolute folder, all paths are absolute afterwards. A leading `..` climbs from the folder as it is named, so
     /// a folder that is no link gives the shortest path.
     pub fn resolve_paths(&mut self, folder: &Path) {
-        let data = &mut self.data;
-        let paths = [
-            &mut data.train_images,
-            &mut data.train_labels,
-            &mut data.test_images,
-            &mut data.test_labels,
-            &mut self.checkpoints.folder,
-        ];
-        for path in paths {
+        for path in self.paths_mut() {
             *path = resolved(folder, path);
         }
+    }
+
+    /// Every path of the spec: a new key that holds one belongs here.
+    fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        let mut paths = self.data.files.paths_mut();
+        paths.extend(&mut self.model.init);
+        paths.push(&mut self.checkpoints.folder);
+        paths
     }
 
     /// What is wrong with the values: each one's own range, then the rules between them.

@@ -1,10 +1,13 @@
 //! What no type, range or single field can say.
 
+mod optimizer;
+mod schedule;
+
 use std::path::Path;
 
 use super::finding::{Finding, quoted};
 use super::key_path::KeyPath;
-use super::{JobSpec, Reproducibility};
+use super::{JobSpec, ModelName, Reproducibility, Stem};
 use crate::limits::MAX_ENV_VARIABLE_BYTES;
 use crate::partition::MIN_SHARD_SAMPLES;
 
@@ -21,9 +24,11 @@ const RESERVED: [(&str, &str); 3] = [
 /// Every rule that the spec breaks. Values may be out of range: each check bears that.
 pub(super) fn check_rules(spec: &JobSpec) -> Vec<Finding> {
     let mut findings = Vec::new();
+    findings.extend(stem(spec));
     findings.extend(channels(spec));
-    findings.extend(warmup(spec));
-    findings.extend(nesterov(spec));
+    findings.extend(class_weights(spec));
+    findings.extend(optimizer::check(&spec.optimizer));
+    findings.extend(schedule::check(spec));
     findings.extend(not_built(spec));
     findings.extend(worker_bounds(spec));
     findings.extend(workers_and_shards(spec));
@@ -40,6 +45,27 @@ fn path(text: &str) -> KeyPath {
     KeyPath::parse(text)
 }
 
+fn stem(spec: &JobSpec) -> Option<Finding> {
+    match (spec.model.name, spec.model.stem) {
+        (ModelName::SmallCnn, Stem::Cifar) => Some(
+            Finding::value(
+                path("model.stem"),
+                "model.name small_cnn has no stem to choose",
+            )
+            .note("leave model.stem out, or take a ResNet, such as model.name = \"resnet18\""),
+        ),
+        (ModelName::SmallCnn, Stem::Imagenet) => None,
+        (
+            ModelName::Resnet18
+            | ModelName::Resnet34
+            | ModelName::Resnet50
+            | ModelName::Resnet101
+            | ModelName::Resnet152,
+            Stem::Imagenet | Stem::Cifar,
+        ) => None,
+    }
+}
+
 fn channels(spec: &JobSpec) -> Option<Finding> {
     let (means, stds) = (spec.data.mean.len(), spec.data.std.len());
     (means != stds).then(|| {
@@ -51,22 +77,14 @@ fn channels(spec: &JobSpec) -> Option<Finding> {
     })
 }
 
-fn warmup(spec: &JobSpec) -> Option<Finding> {
-    let (warmup, epochs) = (spec.schedule.warmup_epochs, spec.training.epochs);
-    (warmup >= f64::from(epochs)).then(|| {
-        let reason = format!("a warm-up of {warmup} epochs does not end within the {epochs} epochs of training.epochs");
-        Finding::value(path("schedule.warmup_epochs"), reason).or_at(path("training.epochs"))
-    })
-}
-
-fn nesterov(spec: &JobSpec) -> Option<Finding> {
-    (spec.optimizer.nesterov && spec.optimizer.momentum <= 0.0).then(|| {
-        let reason = format!(
-            "needs optimizer.momentum above 0, is {}",
-            spec.optimizer.momentum
-        );
-        Finding::value(path("optimizer.nesterov"), reason)
-            .note("set optimizer.momentum, 0.9 for example, or nesterov = false")
+fn class_weights(spec: &JobSpec) -> Option<Finding> {
+    let (weights, classes) = (spec.training.class_weights.len(), spec.model.classes);
+    (weights > 0 && weights != classes as usize).then(|| {
+        Finding::value(
+            path("training.class_weights"),
+            format!("{weights} values, but model.classes is {classes}"),
+        )
+        .note("give one weight per class, or leave the key away to weigh all alike")
     })
 }
 

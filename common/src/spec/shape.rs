@@ -43,8 +43,18 @@ pub(super) enum Shape {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Field {
     pub(super) shape: Shape,
+    /// Wherever it belongs.
     pub(super) required: bool,
+    /// Where it belongs, if not everywhere.
+    pub(super) only_with: Option<OnlyWith>,
     pub(super) description: String,
+}
+
+/// The names that another key of the table must have for a key to belong there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OnlyWith {
+    pub(super) key: String,
+    pub(super) names: Vec<String>,
 }
 
 impl Shape {
@@ -88,21 +98,22 @@ impl Shape {
     fn of_object(schema: &Value) -> Self {
         match (schema.get("properties"), schema.get("additionalProperties")) {
             (Some(Value::Object(properties)), Some(Value::Bool(false))) => {
-                let required: Vec<&str> = strings(schema.get("required"));
+                let required = strings(schema.get("required"));
+                let cases = cases(schema);
                 let fields = properties.iter().map(|(key, field)| {
                     let description = field
                         .get("description")
                         .and_then(Value::as_str)
                         .unwrap_or_default();
-                    let required = required.contains(&key.as_str());
-                    (
-                        key.clone(),
-                        Field {
-                            shape: Self::of(field),
-                            required,
-                            description: description.to_owned(),
-                        },
-                    )
+                    let name = key.as_str();
+                    let needed = cases.iter().any(|case| case.required.contains(&name));
+                    let field = Field {
+                        shape: Self::of(field),
+                        required: needed || required.contains(&name),
+                        only_with: only_with(name, &cases),
+                        description: description.to_owned(),
+                    };
+                    (key.clone(), field)
                 });
                 Self::Table(fields.collect())
             }
@@ -130,6 +141,53 @@ impl Shape {
             .chain(below)
             .collect()
     }
+}
+
+/// What a table's schema says for one name that one of its keys may have.
+struct Case<'a> {
+    key: &'a str,
+    name: &'a str,
+    required: Vec<&'a str>,
+    refused: Vec<&'a str>,
+}
+
+/// The cases of a table: `allOf` of `if` one key is a constant `then` these keys are required and those are `false`.
+fn cases(schema: &Value) -> Vec<Case<'_>> {
+    let written = schema.get("allOf").and_then(Value::as_array);
+    written.into_iter().flatten().filter_map(case).collect()
+}
+
+fn case(schema: &Value) -> Option<Case<'_>> {
+    let (key, constant) = schema
+        .get("if")?
+        .get("properties")?
+        .as_object()?
+        .iter()
+        .next()?;
+    let then = schema.get("then")?;
+    let properties = then.get("properties").and_then(Value::as_object);
+    let refused = properties.into_iter().flatten();
+    Some(Case {
+        key,
+        name: constant.get("const")?.as_str()?,
+        required: strings(then.get("required")),
+        refused: refused
+            .filter(|(_, schema)| **schema == Value::Bool(false))
+            .map(|(key, _)| key.as_str())
+            .collect(),
+    })
+}
+
+/// Where a key belongs that some case refuses.
+fn only_with(key: &str, cases: &[Case<'_>]) -> Option<OnlyWith> {
+    let refusing = cases.iter().find(|case| case.refused.contains(&key))?;
+    let accepting = cases
+        .iter()
+        .filter(|case| case.key == refusing.key && !case.refused.contains(&key));
+    Some(OnlyWith {
+        key: refusing.key.to_owned(),
+        names: accepting.map(|case| case.name.to_owned()).collect(),
+    })
 }
 
 /// The type, without the "null" of an optional value.

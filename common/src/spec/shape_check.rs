@@ -7,7 +7,7 @@ use toml::de::{DeInteger, DeTable, DeValue};
 use super::finding::{Finding, Findings, quoted};
 use super::key_path::KeyPath;
 use super::nearest::nearest;
-use super::shape::{Field, Shape};
+use super::shape::{Field, OnlyWith, Shape};
 
 /// Everything in which `document` differs from `root`.
 pub(super) fn check_shape(document: &DeTable<'_>, root: &Shape) -> Findings {
@@ -32,13 +32,21 @@ impl ShapeCheck<'_> {
         for (key, value) in table.iter() {
             let path = path.key(key.get_ref());
             match fields.get(key.get_ref().as_ref()) {
-                Some(field) => self.value(&path, value.get_ref(), &field.shape),
+                Some(field) => match belonging(field, table, fields) {
+                    Belonging::Certain | Belonging::Unknown => {
+                        self.value(&path, value.get_ref(), &field.shape);
+                    }
+                    Belonging::Elsewhere(only_with, name) => {
+                        self.misplaced_key(path, only_with, name, &keys_here(table, fields));
+                    }
+                },
                 None => misspelt.extend(self.unknown_key(path, key.get_ref(), table, fields)),
             }
         }
         for (key, field) in fields {
             // A required key that was misspelt has been reported as such.
             if field.required
+                && belonging(field, table, fields) == Belonging::Certain
                 && !table.contains_key(key.as_str())
                 && !misspelt.contains(key.as_str())
             {
@@ -55,6 +63,18 @@ impl ShapeCheck<'_> {
         }
     }
 
+    /// Reports a key that goes with another name of the key that decides.
+    fn misplaced_key(&mut self, path: KeyPath, only_with: &OnlyWith, name: &str, here: &[&str]) {
+        let OnlyWith { key, names } = only_with;
+        let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+        let reason = format!(
+            "goes with {key} = {}, not with {name:?}",
+            names.join(" or ")
+        );
+        let note = format!("valid keys with {key} = {name:?}: {}", here.join(", "));
+        self.findings.push(Finding::key(path, reason).note(note));
+    }
+
     /// Reports a key that no field has, and returns the absent field that was probably meant.
     fn unknown_key<'f>(
         &mut self,
@@ -63,20 +83,18 @@ impl ShapeCheck<'_> {
         table: &DeTable<'_>,
         fields: &'f BTreeMap<String, Field>,
     ) -> Option<&'f str> {
-        let absent = || {
-            fields
-                .keys()
-                .map(String::as_str)
-                .filter(|name| !table.contains_key(*name))
-        };
-        let here = nearest(key, absent());
+        let valid = keys_here(table, fields);
+        let absent = valid
+            .iter()
+            .copied()
+            .filter(|name| !table.contains_key(*name));
+        let here = nearest(key, absent);
         let elsewhere = || self.root.paths_to(key).into_iter().next();
         let meant = here.map(str::to_owned).or_else(elsewhere);
         let reason = match meant {
             Some(name) => format!("unknown key; did you mean `{name}`?"),
             None => "unknown key".to_owned(),
         };
-        let valid: Vec<&str> = fields.keys().map(String::as_str).collect();
         self.findings.push(
             Finding::key(path, reason).note(format!("valid keys here: {}", valid.join(", "))),
         );
@@ -93,8 +111,12 @@ impl ShapeCheck<'_> {
             }
             (Shape::List(each, least, most), DeValue::Array(values)) => {
                 if !(*least..=*most).contains(&values.len()) {
-                    let reason =
-                        format!("must have {least} to {most} values, has {}", values.len());
+                    let wanted = if least == most {
+                        least.to_string()
+                    } else {
+                        format!("{least} to {most}")
+                    };
+                    let reason = format!("must have {wanted} values, has {}", values.len());
                     self.findings.push(Finding::value(path.clone(), reason));
                 }
                 for (index, value) in values.iter().enumerate() {
@@ -112,6 +134,50 @@ impl ShapeCheck<'_> {
             }
         }
     }
+}
+
+/// Whether a key belongs into a table.
+#[derive(Debug, PartialEq)]
+enum Belonging<'a> {
+    Certain,
+    /// The key that decides is missing or wrong itself.
+    Unknown,
+    /// Not with this name of the key that decides.
+    Elsewhere(&'a OnlyWith, &'a str),
+}
+
+fn belonging<'a>(
+    field: &'a Field,
+    table: &'a DeTable<'_>,
+    fields: &BTreeMap<String, Field>,
+) -> Belonging<'a> {
+    let Some(only_with) = &field.only_with else {
+        return Belonging::Certain;
+    };
+    let decides = fields.get(&only_with.key).map(|field| &field.shape);
+    let name = table
+        .get(only_with.key.as_str())
+        .and_then(|value| value.get_ref().as_str());
+    match (decides, name) {
+        (Some(Shape::Name(names)), Some(name)) if names.iter().any(|known| known == name) => {
+            if only_with.names.iter().any(|accepted| accepted == name) {
+                Belonging::Certain
+            } else {
+                Belonging::Elsewhere(only_with, name)
+            }
+        }
+        (_, _) => Belonging::Unknown,
+    }
+}
+
+/// The keys that a table may have, as far as that can be told.
+fn keys_here<'f>(table: &DeTable<'_>, fields: &'f BTreeMap<String, Field>) -> Vec<&'f str> {
+    let may_stand = |field| !matches!(belonging(field, table, fields), Belonging::Elsewhere(..));
+    fields
+        .iter()
+        .filter(|(_, field)| may_stand(field))
+        .map(|(key, _)| key.as_str())
+        .collect()
 }
 
 /// Whether a value that holds no others is of this shape; if not, the reason and a note.

@@ -1,3 +1,5 @@
+mod optimizer;
+
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -50,16 +52,16 @@ folder = "checkpoints"
 MALLOC_ARENA_MAX = "2"
 "#;
 
-fn parse(source: &str) -> Result<JobSpec, SpecErrors> {
+pub(super) fn parse(source: &str) -> Result<JobSpec, SpecErrors> {
     JobSpec::parse(source, "job.toml")
 }
 
-fn valid() -> JobSpec {
+pub(super) fn valid() -> JobSpec {
     parse(VALID).unwrap()
 }
 
 /// The valid spec with one line replaced by others.
-fn with(line: &str, by: &str) -> String {
+pub(super) fn with(line: &str, by: &str) -> String {
     assert_eq!(VALID.matches(line).count(), 1, "{line}");
     VALID.replace(line, by)
 }
@@ -78,7 +80,7 @@ fn problems(source: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn check(source: &str, expected: &[&str]) {
+pub(super) fn check(source: &str, expected: &[&str]) {
     assert_eq!(problems(source), expected);
 }
 
@@ -102,7 +104,7 @@ fn a_misspelt_key_is_shown_as_rustc_shows_it() {
 job.toml:19:1: training.global_bach: unknown key; did you mean `global_batch`?
 19 | global_bach = 128
    | ^^^^^^^^^^^
-   = valid keys here: data_shards, epochs, global_batch, label_smoothing, precision, reproducibility, seed, threads_per_worker";
+   = valid keys here: class_weights, data_shards, epochs, global_batch, label_smoothing, memory_format, precision, reproducibility, seed, threads_per_worker";
     assert_eq!(errors.to_string(), expected);
 }
 
@@ -144,11 +146,11 @@ job.toml:17:1: training.epochs: this key is missing
 
 #[test]
 fn an_unknown_model_lists_the_models_there_are() {
-    let errors = parse(&with("\"small_cnn\"", "\"resnet50\"")).unwrap_err();
-    assert_eq!(errors.problems()[0].reason, "unknown name \"resnet50\"");
+    let errors = parse(&with("\"small_cnn\"", "\"vgg16\"")).unwrap_err();
+    assert_eq!(errors.problems()[0].reason, "unknown name \"vgg16\"");
     assert_eq!(
         errors.problems()[0].note.as_deref(),
-        Some("valid names: small_cnn")
+        Some("valid names: small_cnn, resnet18, resnet34, resnet50, resnet101, resnet152")
     );
 }
 
@@ -176,7 +178,7 @@ fn wrong_types_say_what_is_wanted() {
     );
     check(
         &with("\"sgd\"", "7"),
-        &["25:8 optimizer.name: must be a string, one of sgd, is a whole number"],
+        &["25:8 optimizer.name: must be a string, one of sgd, adamw, lars, is a whole number"],
     );
 }
 
@@ -423,12 +425,19 @@ fn the_caret_stands_below_its_character_in_long_and_wide_lines() {
 fn relative_paths_are_resolved_against_the_folder_of_the_spec() {
     let mut spec = valid();
     spec.resolve_paths(Path::new("/jobs"));
-    assert_eq!(
-        spec.data.train_images,
-        Path::new("/jobs/data/train-images.gz")
-    );
-    assert_eq!(spec.data.test_labels, Path::new("/data/test-labels.gz"));
+    let DataFiles::Idx(idx) = &spec.data.files else {
+        panic!("{:?}", spec.data.files);
+    };
+    assert_eq!(idx.train_images, Path::new("/jobs/data/train-images.gz"));
+    assert_eq!(idx.test_labels, Path::new("/data/test-labels.gz"));
     assert_eq!(spec.checkpoints.folder, Path::new("/jobs/checkpoints"));
+    assert_eq!(spec.model.init, None);
+    spec.model.init = Some("weights/resnet18.safetensors".into());
+    spec.resolve_paths(Path::new("/jobs"));
+    assert_eq!(
+        spec.model.init.as_deref(),
+        Some(Path::new("/jobs/weights/resnet18.safetensors"))
+    );
 
     spec.checkpoints.folder = "../../runs/x".into();
     spec.resolve_paths(Path::new("/a/b/c"));

@@ -28,6 +28,10 @@ pub struct TrainingSpec {
     #[serde(default)]
     #[garde(skip)]
     pub precision: Precision,
+    /// Order of an image's values in memory.
+    #[serde(default)]
+    #[garde(skip)]
+    pub memory_format: MemoryFormat,
     /// Threads that libtorch uses inside one worker.
     #[serde(default = "one")]
     #[garde(range(min = 1, max = 1024))]
@@ -40,6 +44,11 @@ pub struct TrainingSpec {
     #[serde(default)]
     #[garde(range(min = 0.0, max = 0.9))]
     pub label_smoothing: f64,
+    /// Weight of each class in the training loss, one number per class; see `torch.nn.CrossEntropyLoss`. The weighted sum is
+    /// divided by the samples of the step, where PyTorch's mean divides by the sum of the samples' weights. Default: all 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = 100_000), inner(range(min = 1e-6, max = 1e6)))]
+    pub class_weights: Vec<f32>,
 }
 
 pub(super) fn one() -> u32 {
@@ -53,6 +62,21 @@ pub enum Precision {
     /// 32-bit floats throughout.
     #[default]
     F32,
+    /// Convolutions and matrix products in bfloat16 by libtorch's autocast; weights, BatchNorm's statistics, the loss and the
+    /// update stay in 32 bits.
+    Bf16,
+}
+
+/// Order of an image's values in memory. It changes the last bits of results, never their meaning: checkpoints and exported weights
+/// are the same for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryFormat {
+    /// Pixel by pixel, each with all its channels: what convolution kernels work in, so that nothing is reordered.
+    #[default]
+    ChannelsLast,
+    /// Channel by channel: PyTorch's default.
+    Contiguous,
 }
 
 /// What stays the same from run to run.

@@ -36,9 +36,9 @@ pub enum CheckpointError {
         name: String,
     },
     /// A tensor that was asked for is in no slice.
-    #[error("checkpoint {} has no tensor {name:?}", folder.display())]
+    #[error("{} has no tensor {name:?}", folder.display())]
     NoTensor {
-        /// The checkpoint's folder.
+        /// The checkpoint's folder, or the file of weights.
         folder: PathBuf,
         /// The name.
         name: String,
@@ -116,6 +116,14 @@ pub enum CheckpointError {
     #[error("slice {} is not readable as safetensors: {reason}", path.display())]
     SliceFormat {
         /// The slice.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of weights is none, or not whole.
+    #[error("{} is not readable as safetensors: {reason}", path.display())]
+    WeightsFormat {
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,

@@ -7,13 +7,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use convoy_common::ids::{EpochIndex, ShardIndex, StepIndex};
 use convoy_common::order::{SampleOrder, sample_hash};
 
+use crate::aligned::AlignedFloats;
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::transform::Transform;
+use crate::transform::{Layout, Transform};
+
+/// A part of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What is trained on.
+    Train,
+    /// What is evaluated on.
+    Test,
+}
 
 /// One micro-batch: which positions of which epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRequest {
+    /// The split they belong to.
+    pub split: Split,
     /// The pass whose order applies.
     pub epoch: EpochIndex,
     /// The job's step, counted over all epochs.
@@ -29,8 +41,10 @@ pub struct BatchRequest {
 pub struct Batch {
     /// What was asked for.
     pub request: BatchRequest,
-    /// Normalised pixels, N x C x H x W, in the order of the positions.
-    pub images: Vec<f32>,
+    /// Normalised pixels, image by image in the order of the positions.
+    pub images: AlignedFloats,
+    /// How the values of an image lie.
+    pub layout: Layout,
     /// Classes, one per image.
     pub labels: Vec<i64>,
     /// Wrapping sum of [`sample_hash`] over the samples: what the accounting of samples adds up.
@@ -66,7 +80,7 @@ pub enum SampleOrdering {
 /// The memory of a batch, used again and again.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    images: Vec<f32>,
+    images: AlignedFloats,
     labels: Vec<i64>,
 }
 
@@ -79,14 +93,36 @@ impl From<Batch> for Buffers {
     }
 }
 
-/// Turns requests into batches; the same request gives the same batch on every thread and worker.
-pub(crate) struct BatchMaker {
-    pub(crate) dataset: Arc<dyn Dataset>,
-    pub(crate) transform: Transform,
-    pub(crate) ordering: SampleOrdering,
+/// Turns requests for one split into batches; the same request gives the same batch on every thread and worker.
+pub struct BatchMaker {
+    dataset: Arc<dyn Dataset>,
+    transform: Transform,
+    ordering: SampleOrdering,
 }
 
 impl BatchMaker {
+    /// Makes batches of `dataset`: its samples in the order `ordering`, its images through `transform`.
+    ///
+    /// # Errors
+    /// If the transform is for images of another shape.
+    pub fn new(
+        dataset: Arc<dyn Dataset>,
+        transform: Transform,
+        ordering: SampleOrdering,
+    ) -> Result<Self, DataError> {
+        if transform.shape() != dataset.shape() {
+            return Err(DataError::TransformShapeDiffers {
+                transform: transform.shape(),
+                dataset: dataset.shape(),
+            });
+        }
+        Ok(Self {
+            dataset,
+            transform,
+            ordering,
+        })
+    }
+
     /// Fills `buffers` with what `request` asks for; gives up between two samples once `stopped` is set.
     pub(crate) fn make(
         &self,
@@ -103,8 +139,7 @@ impl BatchMaker {
         labels.clear();
         labels.reserve_exact(count);
         // Old values stay: each is overwritten below.
-        images.reserve_exact((count * values).saturating_sub(images.len()));
-        images.resize(count * values, 0.0);
+        images.resize(count * values);
         let order = self.order_of(request.epoch);
         let mut sample_hash_sum = 0u64;
         for (position, image) in request
@@ -127,6 +162,7 @@ impl BatchMaker {
         Ok(Batch {
             request,
             images,
+            layout: self.transform.layout(),
             labels,
             sample_hash_sum,
         })

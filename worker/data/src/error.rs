@@ -21,6 +21,27 @@ pub enum DataError {
         #[source]
         problem: FileProblem,
     },
+    /// One file of a folder is wrong by itself.
+    #[error("{path:?}, of data.folder: {problem}")]
+    FileOfFolder {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        problem: FileProblem,
+    },
+    /// There is no folder.
+    #[error(
+        "data.folder = {path:?}: there is no such folder; it must be the one that {archive} unpacks to, {unpacked}"
+    )]
+    NoFolder {
+        /// As the job spec names it.
+        path: PathBuf,
+        /// Name of the dataset's archive.
+        archive: &'static str,
+        /// Name of the folder in it.
+        unpacked: &'static str,
+    },
     /// Two files that belong together don't.
     #[error(
         "{images_path:?} holds {images} images but {labels_path:?} holds {labels} labels: they do not belong together; \
@@ -147,6 +168,16 @@ pub enum FileProblem {
         "the file does not exist; run `cargo xtask quickstart` to fetch the dataset of the examples, or correct the path"
     )]
     Missing,
+    /// It isn't in the folder of a dataset.
+    #[error(
+        "the file does not exist; data.folder must be the folder that {archive} unpacks to, {unpacked}"
+    )]
+    MissingInFolder {
+        /// Name of the dataset's archive.
+        archive: &'static str,
+        /// Name of the folder in it.
+        unpacked: &'static str,
+    },
     /// A folder, a pipe, a device.
     #[error("this is no regular file; correct the path")]
     NotAFile,
@@ -266,6 +297,33 @@ pub enum FileProblem {
         expected: u64,
         /// Bytes that are there, as far as they were read.
         actual: u64,
+    },
+    /// Not a whole number of records.
+    #[error(
+        "truncated: {expected} bytes would be {} records of {record_bytes} bytes, {actual} are there; fetch it again",
+        expected / record_bytes
+    )]
+    PartOfRecord {
+        /// Bytes of the records that are there, with the last one whole.
+        expected: u64,
+        /// Bytes that are there.
+        actual: u64,
+        /// Bytes of a record.
+        record_bytes: u64,
+    },
+    /// A label that the format doesn't have.
+    #[error(
+        "label {label} of record {record}: {format} has labels 0 to {largest}; the file is damaged or of another format"
+    )]
+    NoSuchLabel {
+        /// The first such record, from 0.
+        record: usize,
+        /// Its label.
+        label: u8,
+        /// Name of the format.
+        format: &'static str,
+        /// The largest label it has.
+        largest: u32,
     },
     /// A label the model has no output for.
     #[error("label {label} of sample {index} is out of range: model.classes = {classes} allows 0 to {}", classes.saturating_sub(1))]

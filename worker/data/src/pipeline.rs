@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::batch::{Batch, BatchMaker, BatchRequest, Buffers, SampleOrdering};
+use crate::batch::{Batch, BatchMaker, BatchRequest, Buffers, SampleOrdering, Split};
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::transform::Transform;
@@ -28,7 +28,7 @@ pub struct Pipeline {
 }
 
 struct Shared {
-    maker: BatchMaker,
+    makers: Makers,
     queue: Mutex<Queue>,
     /// Told when a request may be claimed or there will be no more.
     room: Condvar,
@@ -36,6 +36,26 @@ struct Shared {
     ready: Condvar,
     stopped: AtomicBool,
     depth: usize,
+}
+
+/// Who makes the batches of a split.
+enum Makers {
+    /// There is only one dataset; requests may say either.
+    Same(BatchMaker),
+    BySplit {
+        train: BatchMaker,
+        test: BatchMaker,
+    },
+}
+
+impl Makers {
+    fn of(&self, split: Split) -> &BatchMaker {
+        match (self, split) {
+            (Self::Same(maker), Split::Train | Split::Test) => maker,
+            (Self::BySplit { train, .. }, Split::Train) => train,
+            (Self::BySplit { test, .. }, Split::Test) => test,
+        }
+    }
 }
 
 struct Queue {
@@ -57,7 +77,7 @@ struct Claim {
 }
 
 impl Pipeline {
-    /// Starts `threads` threads that keep up to `depth` batches of `requests` prepared; 0 of either is taken as 1.
+    /// Starts a pipeline for requests of one dataset, whichever split they name; otherwise as [`Pipeline::start_job`].
     ///
     /// # Errors
     /// If the transform is for images of another shape, or if the operating system gives no thread.
@@ -69,26 +89,43 @@ impl Pipeline {
         threads: usize,
         depth: usize,
     ) -> Result<Self, DataError> {
-        if transform.shape() != dataset.shape() {
-            return Err(DataError::TransformShapeDiffers {
-                transform: transform.shape(),
-                dataset: dataset.shape(),
-            });
-        }
+        let maker = BatchMaker::new(dataset, transform, ordering)?;
+        Self::start_with(Makers::Same(maker), Box::new(requests), threads, depth)
+    }
+
+    /// Starts `threads` threads that keep up to `depth` batches of `requests` prepared; 0 of either is taken as 1. Batches
+    /// of the one split are prepared while those of the other are used, so that neither an evaluation nor the epoch after it
+    /// begins with a wait.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub fn start_job(
+        train: BatchMaker,
+        test: BatchMaker,
+        requests: impl Iterator<Item = BatchRequest> + Send + 'static,
+        threads: usize,
+        depth: usize,
+    ) -> Result<Self, DataError> {
+        let makers = Makers::BySplit { train, test };
+        Self::start_with(makers, Box::new(requests), threads, depth)
+    }
+
+    fn start_with(
+        makers: Makers,
+        requests: Box<dyn Iterator<Item = BatchRequest> + Send>,
+        threads: usize,
+        depth: usize,
+    ) -> Result<Self, DataError> {
         let (threads, depth) = (threads.max(1), depth.max(1));
         let queue = Queue {
-            requests: Box::new(requests),
+            requests,
             ended: false,
             taken: 0,
             places: VecDeque::with_capacity(depth),
             free: Vec::with_capacity(2 * depth),
         };
         let shared = Arc::new(Shared {
-            maker: BatchMaker {
-                dataset,
-                transform,
-                ordering,
-            },
+            makers,
             queue: Mutex::new(queue),
             room: Condvar::new(),
             ready: Condvar::new(),
@@ -170,11 +207,11 @@ impl Shared {
             buffers,
         }) = self.claim()
         {
-            let doing = format_args!("preparing {request:?}").to_string();
-            let making = || self.maker.make(request, buffers, &self.stopped);
+            let maker = self.makers.of(request.split);
+            let making = || maker.make(request.clone(), buffers, &self.stopped);
             let result = catch_unwind(AssertUnwindSafe(making)).unwrap_or_else(|panic| {
                 Err(DataError::Panicked {
-                    doing,
+                    doing: format!("preparing {request:?}"),
                     message: message_of(&*panic),
                 })
             });

@@ -1,10 +1,12 @@
 //! The two splits of a job's dataset, opened and checked as the spec says.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
-use convoy_common::spec::{DataFormat, DataSpec};
+use convoy_common::spec::{DataFiles, DataSpec, IdxPaths};
 
+use crate::cifar::{CifarDataset, CifarVersion};
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::idx::IdxDataset;
@@ -68,41 +70,55 @@ impl Splits {
 /// If a file is missing, damaged or of another format, if files that belong together differ, if a label has no class, or
 /// if `mean` and `std` don't fit the images. The error names the file, the numbers and what to do.
 pub fn open(spec: &DataSpec, classes: u32) -> Result<Splits, DataError> {
-    match spec.format {
-        DataFormat::Idx => open_idx(spec, classes),
-    }
+    let splits = match &spec.files {
+        DataFiles::Idx(paths) => open_idx(paths, classes)?,
+        DataFiles::Cifar10 { folder } => open_cifar(CifarVersion::Cifar10, folder, classes)?,
+        DataFiles::Cifar100 { folder } => open_cifar(CifarVersion::Cifar100, folder, classes)?,
+    };
+    check_normalisation(splits.train.shape(), &spec.mean, &spec.std)?;
+    Ok(splits)
 }
 
-fn open_idx(spec: &DataSpec, classes: u32) -> Result<Splits, DataError> {
-    let train_images = NamedFile {
-        key: "data.train_images",
-        path: &spec.train_images,
-    };
-    let train_labels = NamedFile {
-        key: "data.train_labels",
-        path: &spec.train_labels,
-    };
-    let test_images = NamedFile {
-        key: "data.test_images",
-        path: &spec.test_images,
-    };
-    let test_labels = NamedFile {
-        key: "data.test_labels",
-        path: &spec.test_labels,
-    };
-    let train = IdxDataset::open(&train_images, &train_labels, classes)?;
-    let test = IdxDataset::open(&test_images, &test_labels, classes)?;
+fn open_idx(paths: &IdxPaths, classes: u32) -> Result<Splits, DataError> {
+    let named = |key, path| NamedFile { key, path };
+    let train = IdxDataset::open(
+        &named("data.train_images", &paths.train_images),
+        &named("data.train_labels", &paths.train_labels),
+        classes,
+    )?;
+    let test = IdxDataset::open(
+        &named("data.test_images", &paths.test_images),
+        &named("data.test_labels", &paths.test_labels),
+        classes,
+    )?;
     if train.shape() != test.shape() {
         return Err(DataError::SplitShapesDiffer {
-            train_path: spec.train_images.clone(),
+            train_path: paths.train_images.clone(),
             train: train.shape(),
-            test_path: spec.test_images.clone(),
+            test_path: paths.test_images.clone(),
             test: test.shape(),
         });
     }
-    check_normalisation(train.shape(), &spec.mean, &spec.std)?;
     Ok(Splits {
         train: Arc::new(train),
         test: Arc::new(test),
+    })
+}
+
+fn open_cifar(version: CifarVersion, folder: &Path, classes: u32) -> Result<Splits, DataError> {
+    version.check_folder(folder)?;
+    Ok(Splits {
+        train: Arc::new(CifarDataset::open(
+            version,
+            folder,
+            version.train_files(),
+            classes,
+        )?),
+        test: Arc::new(CifarDataset::open(
+            version,
+            folder,
+            version.test_files(),
+            classes,
+        )?),
     })
 }

@@ -64,6 +64,12 @@ pub(crate) fn open_bytes(file: &NamedFile<'_>, content: Content) -> Result<FileB
     }
 }
 
+/// Maps a file that is nothing but itself: no `.gz`.
+pub(crate) fn map_plain(path: &Path) -> Result<FileBytes, FileProblem> {
+    check_regular(path)?;
+    map(path)
+}
+
 /// Opening a pipe would block and a folder has no bytes, so that both are refused by name.
 fn check_regular(path: &Path) -> Result<(), FileProblem> {
     match std::fs::metadata(path) {

@@ -1,16 +1,20 @@
-//! A small dataset made from a seed, written as IDX: for tests of every crate, where nothing may be downloaded.
+//! A small dataset made from a seed, written as IDX or as CIFAR: for tests of every crate, where nothing may be downloaded.
 //!
 //! Each class is a pair of blobs, at a height and a distance from the middle of its own, on noise. Mirroring changes nothing
 //! about the class, so that a CNN learns it in seconds with and without augmentation.
+
+mod cifar;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use convoy_common::order::mix;
-use convoy_common::spec::{AugmentSpec, DataFormat, DataSpec};
+use convoy_common::spec::{AugmentSpec, DataFiles, DataSpec, IdxPaths};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+
+pub use cifar::{write_cifar10_dataset, write_cifar100_dataset};
 
 /// What to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,11 +72,12 @@ impl IdxFiles {
     #[must_use]
     pub fn data_spec(&self) -> DataSpec {
         DataSpec {
-            format: DataFormat::Idx,
-            train_images: self.train_images.clone(),
-            train_labels: self.train_labels.clone(),
-            test_images: self.test_images.clone(),
-            test_labels: self.test_labels.clone(),
+            files: DataFiles::Idx(IdxPaths {
+                train_images: self.train_images.clone(),
+                train_labels: self.train_labels.clone(),
+                test_images: self.test_images.clone(),
+                test_labels: self.test_labels.clone(),
+            }),
             mean: vec![0.25],
             std: vec![0.25],
             augment: AugmentSpec::default(),

@@ -16,6 +16,17 @@ const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Keeps the draws apart from whatever else is drawn from the job's seed; the value means nothing.
 const AUGMENTATION: u64 = 0xa06f_3a7c_5b19_d2e4;
 
+/// In which order the values of a batch of images lie in memory; which values they are is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Image by image, in it plane by plane, row by row: PyTorch's contiguous format.
+    #[default]
+    Nchw,
+    /// Image by image, in it row by row, in it pixel by pixel with the channels side by side: PyTorch's channels_last
+    /// format, strides `[H * W * C, 1, W * C, C]` for the dimensions N, C, H, W.
+    Nhwc,
+}
+
 /// Normalisation, and for training the random changes.
 ///
 /// What happens to an image depends on the job's seed, the step and the position in the epoch, on nothing else.
@@ -25,6 +36,7 @@ pub struct Transform {
     /// Per channel, the float that each byte becomes.
     tables: Vec<[f32; 256]>,
     augmentation: Option<Augmentation>,
+    layout: Layout,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,13 +111,26 @@ impl Transform {
             shape,
             tables,
             augmentation: None,
+            layout: Layout::Nchw,
         })
+    }
+
+    /// The same values in another order.
+    #[must_use]
+    pub fn in_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     /// Shape of the images it takes and gives.
     #[must_use]
     pub fn shape(&self) -> ImageShape {
         self.shape
+    }
+
+    /// How it lays out the values of an image.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Writes the image made from `pixels` at `position` of the epoch, in the job's step `step`.
@@ -127,14 +152,18 @@ impl Transform {
         );
         let placement = self.placement(step, position);
         let plane = self.shape.height * self.shape.width;
-        let planes = pixels
-            .chunks_exact(plane)
-            .zip(image.chunks_exact_mut(plane));
-        for ((from, to), table) in planes.zip(&self.tables) {
-            if placement == Placement::CENTRED {
-                look_up(table, from, to);
-            } else {
-                self.place(from, placement, table, to);
+        let planes = pixels.chunks_exact(plane).zip(&self.tables);
+        match self.layout {
+            Layout::Nchw => {
+                for ((from, table), to) in planes.zip(image.chunks_exact_mut(plane)) {
+                    self.place(from, placement, table, to, Pixels::PLANAR);
+                }
+            }
+            Layout::Nhwc => {
+                let of = self.shape.channels;
+                for (channel, (from, table)) in planes.enumerate() {
+                    self.place(from, placement, table, image, Pixels { channel, of });
+                }
             }
         }
     }
@@ -159,8 +188,18 @@ impl Transform {
         }
     }
 
-    /// Copies the crop of one plane; what lies outside the image is black.
-    fn place(&self, from: &[u8], placement: Placement, table: &[f32; 256], to: &mut [f32]) {
+    /// Writes the crop of one plane into its channel of `to`; what lies outside the image is black.
+    fn place(
+        &self,
+        from: &[u8],
+        placement: Placement,
+        table: &[f32; 256],
+        to: &mut [f32],
+        pixels: Pixels,
+    ) {
+        if placement == Placement::CENTRED {
+            return pixels.look_up(table, from, to);
+        }
         let ImageShape { height, width, .. } = self.shape;
         let Placement {
             down,
@@ -176,19 +215,60 @@ impl Transform {
         } else {
             inside.clone()
         };
-        for (y, row) in to.chunks_exact_mut(width).enumerate() {
+        for (y, row) in to.chunks_exact_mut(width * pixels.of).enumerate() {
             let Some(source_y) = y.checked_add_signed(down).filter(|y| *y < height) else {
-                row.fill(black);
+                pixels.fill(black, row);
                 continue;
             };
             let source = &from[source_y * width + source_start..][..inside.len()];
-            row[..target.start].fill(black);
-            row[target.end..].fill(black);
+            let (before, rest) = row.split_at_mut(target.start * pixels.of);
+            let (within, after) = rest.split_at_mut(target.len() * pixels.of);
+            pixels.fill(black, before);
+            pixels.fill(black, after);
             if mirrored {
-                look_up_reversed(table, source, &mut row[target.clone()]);
+                pixels.look_up_reversed(table, source, within);
             } else {
-                look_up(table, source, &mut row[target.clone()]);
+                pixels.look_up(table, source, within);
             }
+        }
+    }
+}
+
+/// Where one channel lies among values of whole pixels.
+#[derive(Clone, Copy)]
+struct Pixels {
+    channel: usize,
+    /// Values of a pixel.
+    of: usize,
+}
+
+impl Pixels {
+    /// A plane of its own.
+    const PLANAR: Self = Self { channel: 0, of: 1 };
+
+    fn values(self, to: &mut [f32]) -> impl DoubleEndedIterator<Item = &mut f32> {
+        to.chunks_exact_mut(self.of)
+            .map(move |pixel| &mut pixel[self.channel])
+    }
+
+    fn fill(self, value: f32, to: &mut [f32]) {
+        match self.of {
+            1 => to.fill(value),
+            _ => self.values(to).for_each(|to| *to = value),
+        }
+    }
+
+    fn look_up(self, table: &[f32; 256], from: &[u8], to: &mut [f32]) {
+        match self.of {
+            1 => look_up(table, from, to.iter_mut()),
+            _ => look_up(table, from, self.values(to)),
+        }
+    }
+
+    fn look_up_reversed(self, table: &[f32; 256], from: &[u8], to: &mut [f32]) {
+        match self.of {
+            1 => look_up(table, from, to.iter_mut().rev()),
+            _ => look_up(table, from, self.values(to).rev()),
         }
     }
 }
@@ -203,14 +283,8 @@ fn inside(shift: isize, length: usize) -> std::ops::Range<usize> {
     }
 }
 
-fn look_up(table: &[f32; 256], from: &[u8], to: &mut [f32]) {
-    for (value, byte) in to.iter_mut().zip(from) {
-        *value = table[usize::from(*byte)];
-    }
-}
-
-fn look_up_reversed(table: &[f32; 256], from: &[u8], to: &mut [f32]) {
-    for (value, byte) in to.iter_mut().rev().zip(from) {
+fn look_up<'a>(table: &[f32; 256], from: &[u8], to: impl Iterator<Item = &'a mut f32>) {
+    for (value, byte) in to.zip(from) {
         *value = table[usize::from(*byte)];
     }
 }

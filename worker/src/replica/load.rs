@@ -5,8 +5,8 @@ use std::sync::Arc;
 use convoy_common::ids::WorkerRef;
 use convoy_common::order::dataset_hash_sum;
 use convoy_common::partition::{EpochPlan, PlanError};
-use convoy_common::schedule::CosineSchedule;
-use convoy_common::spec::{JobSpec, ScheduleName};
+use convoy_common::schedule::Schedule;
+use convoy_common::spec::JobSpec;
 use convoy_data::{DataError, Splits};
 use convoy_training::{Accounting, Course, Trainer, TrainerSpec, TrainingError};
 
@@ -52,10 +52,14 @@ pub(crate) fn load(spec: Arc<JobSpec>, me: WorkerRef) -> Result<Loaded, LoadErro
         model: spec.model.clone(),
         shape: splits.train.shape(),
         seed: spec.training.seed,
+        precision: spec.training.precision,
+        memory_format: spec.training.memory_format,
         label_smoothing: spec.training.label_smoothing,
+        class_weights: spec.training.class_weights.clone(),
         optimizer: spec.optimizer.clone(),
-        schedule: schedule(&spec, &course),
+        schedule: Schedule::of_job(&spec, course.steps_per_epoch),
     })?;
+    tell_start(&trainer);
     let whole_epoch = Accounting {
         samples,
         hash_sum: dataset_hash_sum(samples),
@@ -77,14 +81,18 @@ pub(crate) fn load(spec: Arc<JobSpec>, me: WorkerRef) -> Result<Loaded, LoadErro
     })
 }
 
-fn schedule(spec: &JobSpec, course: &Course) -> CosineSchedule {
-    match spec.schedule.name {
-        ScheduleName::Cosine => CosineSchedule {
-            peak: spec.optimizer.learning_rate,
-            warmup_steps: (spec.schedule.warmup_epochs * course.steps_per_epoch as f64).round()
-                as u64,
-            total_steps: course.total_steps(),
-            final_factor: spec.schedule.final_factor,
-        },
+fn tell_start(trainer: &Trainer) {
+    let Some(start) = trainer.starting_weights() else {
+        return;
+    };
+    let file = start.file.display();
+    tracing::info!(%file, tensors = start.tensors, "weights start from model.init");
+    if let Some(head) = &start.new_head {
+        tracing::info!(
+            layer = head.layer,
+            classes_in_file = head.found,
+            classes = head.classes,
+            "the last layer starts anew: the file's is for another number of classes"
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use convoy_collective::{AbortHandle, Identity, Peer, RingListener, TcpRing, verify};
 use convoy_common::ids::{Attempt, EpochIndex, Generation, Phase, Position, ShardIndex, StepIndex};
 use convoy_data::{
-    DataError, Pipeline, SampleOrdering, Transform, evaluation_requests, training_requests,
+    BatchMaker, DataError, Evaluation, Pipeline, SampleOrdering, Transform, job_requests,
 };
 use convoy_membership::Member;
 use convoy_training::{EvaluationCounts, Leg, ReduceTag, TrainingError};
@@ -165,7 +165,7 @@ impl Training {
             course.epochs,
             course.total_steps(),
         );
-        let mut batches = self.training_batches(&own.shards, start)?;
+        let mut batches = self.batches(&own.shards, start)?;
         for leg in course.legs_from(start) {
             match leg {
                 Leg::Train { epoch, steps } => self.train_epoch(
@@ -197,7 +197,7 @@ impl Training {
                             teller.events(),
                         )?;
                     }
-                    let counts = self.evaluate(&own.shards, step)?;
+                    let counts = self.evaluate(&own.shards, step, &mut batches)?;
                     progress.elsewhere += began.elapsed();
                     teller.publish(progress.clone());
                     teller.tell(Event::Evaluated {
@@ -244,45 +244,29 @@ impl Training {
         &mut self,
         shards: &[ShardIndex],
         step: StepIndex,
-    ) -> Result<EvaluationCounts, Interruption> {
+        batches: &mut Pipeline,
+    ) -> Result<EvaluationCounts, TrainingError> {
         self.position.phase = Phase::Evaluate;
-        let spec = &self.loaded.spec;
-        let test = Arc::clone(&self.loaded.splits.test);
-        let requests = || {
-            evaluation_requests(
-                test.len() as u64,
-                spec.data_shards(),
-                shards,
-                EVALUATION_BATCH,
-            )
-        };
-        let transform = Transform::evaluation(test.shape(), &spec.data.mean, &spec.data.std)?;
-        let count = requests().count();
-        let requests: Vec<_> = requests().collect();
-        let depth = BATCHES_AHEAD_PER_SHARD;
-        let mut batches = Pipeline::start(
-            Arc::clone(&test),
-            transform,
-            SampleOrdering::Sequential,
-            requests.into_iter(),
-            DATA_THREADS,
-            depth,
-        )?;
+        let count = self.evaluation().batches(&self.loaded.plan, shards);
         let tag = ReduceTag {
             generation: self.position.generation,
             step,
             phase: Phase::Evaluate,
         };
-        let counts = self.loaded.trainer.evaluate(tag, count, &mut batches)?;
+        let counts = self.loaded.trainer.evaluate(tag, count, batches)?;
         self.position.phase = Phase::Train;
         Ok(counts)
     }
 
-    fn training_batches(
-        &self,
-        shards: &[ShardIndex],
-        start: StepIndex,
-    ) -> Result<Pipeline, DataError> {
+    fn evaluation(&self) -> Evaluation {
+        Evaluation {
+            samples: self.loaded.splits.test.len() as u64,
+            micro_batch: EVALUATION_BATCH,
+        }
+    }
+
+    /// The batches of everything that is left to do, in order: epochs and the evaluations after them.
+    fn batches(&self, shards: &[ShardIndex], start: StepIndex) -> Result<Pipeline, DataError> {
         let Loaded {
             spec,
             splits,
@@ -290,30 +274,25 @@ impl Training {
             course,
             ..
         } = &self.loaded;
-        let seed = spec.training.seed;
-        let transform = Transform::training(
-            splits.train.shape(),
-            &spec.data.mean,
-            &spec.data.std,
-            &spec.data.augment,
-            seed,
-        )?;
-        let requests = training_requests(
-            plan,
-            EpochIndex(0)..EpochIndex(course.epochs),
-            shards,
-            start,
-        );
-        let depth = BATCHES_AHEAD_PER_SHARD * shards.len().max(1);
-        let ordering = SampleOrdering::Shuffled { seed };
-        Pipeline::start(
+        let (data, seed) = (&spec.data, spec.training.seed);
+        let layout = convoy_training::layout(spec.training.memory_format);
+        let shape = splits.train.shape();
+        let changed = Transform::training(shape, &data.mean, &data.std, &data.augment, seed)?;
+        let plain = Transform::evaluation(shape, &data.mean, &data.std)?;
+        let train = BatchMaker::new(
             Arc::clone(&splits.train),
-            transform,
-            ordering,
-            requests,
-            DATA_THREADS,
-            depth,
-        )
+            changed.in_layout(layout),
+            SampleOrdering::Shuffled { seed },
+        )?;
+        let test = BatchMaker::new(
+            Arc::clone(&splits.test),
+            plain.in_layout(layout),
+            SampleOrdering::Sequential,
+        )?;
+        let epochs = EpochIndex(0)..EpochIndex(course.epochs);
+        let requests = job_requests(plan, epochs, shards, start, self.evaluation());
+        let depth = BATCHES_AHEAD_PER_SHARD * shards.len().max(1);
+        Pipeline::start_job(train, test, requests, DATA_THREADS, depth)
     }
 }
 

@@ -22,7 +22,22 @@ void convoy_hook_remove(convoy_hook* hook);
 // Makes `gradient` the `.grad` of `tensor`: backward then adds into its memory in place.
 char* convoy_set_gradient(at::Tensor* tensor, at::Tensor* gradient);
 
-// One fused SGD update of `parameters` from `gradients`; a null `velocity` means no momentum.
-char* convoy_fused_sgd(at::Tensor* parameters, at::Tensor* gradients, at::Tensor* velocity, double weight_decay, double momentum,
-                       double learning_rate, bool nesterov);
+// Switches bfloat16 autocast for CPU operations of the calling thread; what was cast is kept until convoy_autocast_forget.
+char* convoy_autocast_cpu(bool enabled);
+char* convoy_autocast_forget();
+
+// Fused updates of flat memory. Each of the four lists has `runs` tensors, which must be contiguous and alike; `first` and
+// `second` may be null for an update that keeps no such state. The tensors' memory is shared, not copied.
+struct convoy_update;
+char* convoy_update_new(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* first,
+                        at::Tensor* const* second, size_t runs, convoy_update** out);
+void convoy_update_free(convoy_update* update);
+
+// torch.optim.SGD; `first` is the velocity, null without momentum. Gradients are divided by `gradient_divisor` first.
+char* convoy_update_sgd(convoy_update* update, double learning_rate, double momentum, bool nesterov, double weight_decay,
+                        double gradient_divisor);
+
+// torch.optim.AdamW; `first` and `second` are the running means of gradients and squares, `count` is 1 for the first update.
+char* convoy_update_adamw(convoy_update* update, double learning_rate, double beta1, double beta2, double eps,
+                          double weight_decay, double count, double gradient_divisor);
 }

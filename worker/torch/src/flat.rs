@@ -49,10 +49,13 @@ impl FlatBuffer {
         }
     }
 
-    /// A tensor of `shape` that shares the memory from `offset` on.
-    pub fn view(&self, offset: usize, shape: &[i64]) -> Tensor {
-        let elements = shape.iter().product::<i64>();
-        self.tensor.narrow(0, signed(offset), elements).view(shape)
+    /// A tensor of `shape` that shares the memory from `offset` on, its values in the order that `strides` say (in elements, one for
+    /// each dimension).
+    ///
+    /// # Panics
+    /// If the tensor would reach beyond the memory: an error of the caller.
+    pub fn view(&self, offset: usize, shape: &[i64], strides: &[i64]) -> Tensor {
+        self.tensor.as_strided(shape, strides, signed(offset))
     }
 
     /// The whole memory as one tensor.
@@ -63,6 +66,11 @@ impl FlatBuffer {
         let lent = self.lent.load(Ordering::Acquire);
         assert!(lent == 0, "{lent} regions of a flat buffer are lent");
         &self.tensor
+    }
+
+    /// How many regions are lent, for who keeps views.
+    pub(crate) fn lent(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.lent)
     }
 
     /// How many values it holds.
@@ -222,7 +230,7 @@ mod tests {
     #[test]
     fn views_and_regions_share_the_memory() {
         let buffer = FlatBuffer::zeros(10, Kind::Float);
-        let mut view = buffer.view(4, &[2, 2]);
+        let mut view = buffer.view(4, &[2, 2], &[2, 1]);
         let region = buffer.region(4..8);
         region.lend();
         region.with_elements(|elements| match elements {

@@ -15,6 +15,11 @@ pub(crate) struct Hook {
     _opaque: [u8; 0],
 }
 
+#[repr(C)]
+pub(crate) struct Update {
+    _opaque: [u8; 0],
+}
+
 pub(crate) type HookFn = extern "C" fn(context: *mut c_void, parameter: usize);
 
 unsafe extern "C" {
@@ -32,14 +37,34 @@ unsafe extern "C" {
         tensor: *mut C_tensor,
         gradient: *mut C_tensor,
     ) -> *mut c_char;
-    pub(crate) fn convoy_fused_sgd(
-        parameters: *mut C_tensor,
-        gradients: *mut C_tensor,
-        velocity: *mut C_tensor,
-        weight_decay: f64,
-        momentum: f64,
+    pub(crate) fn convoy_autocast_cpu(enabled: bool) -> *mut c_char;
+    pub(crate) fn convoy_autocast_forget() -> *mut c_char;
+    pub(crate) fn convoy_update_new(
+        parameters: *const *mut C_tensor,
+        gradients: *const *mut C_tensor,
+        first: *const *mut C_tensor,
+        second: *const *mut C_tensor,
+        runs: usize,
+        out: *mut *mut Update,
+    ) -> *mut c_char;
+    pub(crate) fn convoy_update_free(update: *mut Update);
+    pub(crate) fn convoy_update_sgd(
+        update: *mut Update,
         learning_rate: f64,
+        momentum: f64,
         nesterov: bool,
+        weight_decay: f64,
+        gradient_divisor: f64,
+    ) -> *mut c_char;
+    pub(crate) fn convoy_update_adamw(
+        update: *mut Update,
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        eps: f64,
+        weight_decay: f64,
+        count: f64,
+        gradient_divisor: f64,
     ) -> *mut c_char;
 }
 

@@ -5,12 +5,17 @@
 //!
 //! **Invariant:** no parameter is written before every reduced value of its step has arrived.
 
+mod average;
 mod buckets;
 mod course;
 mod gate;
+mod inputs;
+mod loss;
+mod memory_format;
 pub mod model;
 mod optimizer;
 mod reduce;
+mod snapshot;
 mod state;
 mod step;
 #[cfg(test)]
@@ -18,6 +23,8 @@ mod tests;
 mod trainer;
 
 pub use course::{Course, Leg};
+pub use inputs::layout;
 pub use reduce::{ReduceError, ReduceTag, Reducer, alone};
-pub use state::{Accounting, HostTensor, Snapshot};
+pub use snapshot::{HostTensor, RestoreError, Snapshot};
+pub use state::Accounting;
 pub use trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainerSpec, TrainingError};

@@ -1,13 +1,13 @@
-//! What all members hold alike: parameters, buffers, accounting; and copies of it for checkpoints.
+//! What all members hold alike: parameters, buffers, accounting.
 
-use convoy_checkpoint::{MODEL_PREFIX, TensorView, weights_sha256};
 use convoy_common::ids::EpochIndex;
-use convoy_torch::{FlatBuffer, TorchError, set_gradient};
+use convoy_common::spec::MemoryFormat;
+use convoy_torch::{Elements, FlatBuffer, TorchError, set_gradient};
 use tch::{Kind, Tensor};
 
 use crate::buckets::BucketLayout;
-use crate::model::{NamedTensor, Registry};
-use crate::optimizer::Optimizer;
+use crate::memory_format::strides;
+use crate::model::NamedTensor;
 use crate::trainer::TrainingError;
 
 /// Parameters and their gradients, each as views into one flat memory.
@@ -15,25 +15,35 @@ pub(crate) struct FlatParameters {
     pub(crate) layout: BucketLayout,
     pub(crate) values: FlatBuffer,
     pub(crate) gradients: FlatBuffer,
+    format: MemoryFormat,
 }
 
 impl FlatParameters {
     /// Moves the parameters into flat memory and gives them gradients there.
-    pub(crate) fn adopt(parameters: &mut [NamedTensor]) -> Result<Self, TrainingError> {
+    pub(crate) fn adopt(
+        parameters: &mut [NamedTensor],
+        format: MemoryFormat,
+    ) -> Result<Self, TrainingError> {
         let elements: Vec<usize> = parameters.iter().map(|p| p.tensor.numel()).collect();
         let layout = BucketLayout::new(&elements);
-        let values = FlatBuffer::zeros(layout.elements, Kind::Float);
-        let gradients = FlatBuffer::zeros(layout.elements, Kind::Float);
-        for (parameter, offset) in parameters.iter_mut().zip(&layout.offsets) {
-            let shape = parameter.tensor.size();
-            move_into(&mut parameter.tensor, &values.view(*offset, &shape))?;
-            set_gradient(&parameter.tensor, &gradients.view(*offset, &shape))?;
-        }
-        Ok(Self {
+        let flat = Self {
+            values: FlatBuffer::zeros(layout.elements, Kind::Float),
+            gradients: FlatBuffer::zeros(layout.elements, Kind::Float),
             layout,
-            values,
-            gradients,
-        })
+            format,
+        };
+        for (index, NamedTensor { tensor, .. }) in parameters.iter_mut().enumerate() {
+            let shape = tensor.size();
+            move_into(tensor, &flat.view(&flat.values, index, &shape))?;
+            set_gradient(tensor, &flat.view(&flat.gradients, index, &shape))?;
+        }
+        Ok(flat)
+    }
+
+    /// The part of `memory`, laid out as the parameters are, that belongs to parameter `index` of this shape.
+    pub(crate) fn view(&self, memory: &FlatBuffer, index: usize, shape: &[i64]) -> Tensor {
+        let strides = strides(self.format, shape);
+        memory.view(self.layout.offsets[index], shape, &strides)
     }
 }
 
@@ -41,7 +51,7 @@ impl FlatParameters {
 /// shards made of them, weighted by samples.
 pub(crate) struct FlatBuffers {
     /// What the layers read and write.
-    live: FlatBuffer,
+    pub(crate) live: FlatBuffer,
     /// As they were when the step began.
     start: Tensor,
     /// The weighted sum so far; reduced over all members.
@@ -55,7 +65,8 @@ impl FlatBuffers {
         let mut offset = 0;
         for buffer in buffers {
             let shape = buffer.tensor.size();
-            move_into(&mut buffer.tensor, &live.view(offset, &shape))?;
+            let strides = strides(MemoryFormat::Contiguous, &shape);
+            move_into(&mut buffer.tensor, &live.view(offset, &shape, &strides))?;
             offset += buffer.tensor.numel();
         }
         let start = live.tensor().copy();
@@ -78,10 +89,19 @@ impl FlatBuffers {
     }
 
     /// Adds what a shard with this share of the step's samples made of them.
-    pub(crate) fn accumulate(&self, share: f64) -> Result<(), tch::TchError> {
-        let weighted = self.live.tensor().f_mul_scalar(share)?;
-        let _ = self.sum.tensor().shallow_clone().f_add_(&weighted)?;
-        Ok(())
+    pub(crate) fn accumulate(&mut self, share: f64) {
+        let share = share as f32;
+        let Self { live, sum, .. } = self;
+        live.with_elements(|live| {
+            sum.with_elements(|sum| match (sum, live) {
+                (Elements::F32(sum), Elements::F32(live)) => {
+                    for (sum, live) in sum.iter_mut().zip(live) {
+                        *sum += share * *live;
+                    }
+                }
+                (Elements::F32(_) | Elements::I64(_), _) => unreachable!("buffers are made of f32"),
+            });
+        });
     }
 
     /// Makes the reduced sum the new values.
@@ -132,127 +152,6 @@ impl Accounting {
         }
     }
 }
-
-/// A copy of one tensor on the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostTensor {
-    /// `model.<name>`, `optimizer.<what>.<name>` or `state.<what>`.
-    pub name: String,
-    /// Element type.
-    pub dtype: convoy_checkpoint::Dtype,
-    /// Dimensions.
-    pub shape: Vec<usize>,
-    /// Little-endian values, row-major.
-    pub bytes: Vec<u8>,
-}
-
-impl HostTensor {
-    /// As the checkpoint crate takes it.
-    #[must_use]
-    pub fn view(&self) -> TensorView<'_> {
-        TensorView {
-            name: &self.name,
-            dtype: self.dtype,
-            shape: &self.shape,
-            bytes: &self.bytes,
-        }
-    }
-
-    fn integer(name: String, value: u64) -> Self {
-        Self {
-            name,
-            dtype: convoy_checkpoint::Dtype::I64,
-            shape: Vec::new(),
-            bytes: value.to_le_bytes().to_vec(),
-        }
-    }
-
-    fn copy_of(name: String, tensor: &Tensor) -> Result<Self, tch::TchError> {
-        let shape = tensor
-            .size()
-            .iter()
-            .map(|side| usize::try_from(*side).unwrap_or(0))
-            .collect();
-        let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
-        let contiguous = tensor.detach().f_contiguous()?;
-        contiguous.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        Ok(Self {
-            name,
-            dtype: convoy_checkpoint::Dtype::F32,
-            shape,
-            bytes,
-        })
-    }
-}
-
-/// A copy of the whole replicated state, in an order that is the same on every member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The tensors.
-    pub tensors: Vec<HostTensor>,
-}
-
-impl Snapshot {
-    pub(crate) fn take(
-        registry: &Registry,
-        parameters: &FlatParameters,
-        optimizer: &Optimizer,
-        updates: u64,
-        accounting: Accounting,
-    ) -> Result<Self, TorchFailure> {
-        let mut tensors = Vec::new();
-        for named in registry.parameters.iter().chain(&registry.buffers) {
-            tensors.push(HostTensor::copy_of(
-                format!("model.{}", named.name),
-                &named.tensor,
-            )?);
-        }
-        for name in &registry.step_counters {
-            tensors.push(HostTensor::integer(format!("model.{name}"), updates));
-        }
-        for (what, memory) in optimizer.states() {
-            for (named, offset) in registry.parameters.iter().zip(&parameters.layout.offsets) {
-                let view = memory.view(*offset, &named.tensor.size());
-                tensors.push(HostTensor::copy_of(
-                    format!("optimizer.{what}.{}", named.name),
-                    &view,
-                )?);
-            }
-        }
-        tensors.push(HostTensor::integer("state.updates".to_owned(), updates));
-        tensors.push(HostTensor::integer(
-            "state.epoch_samples".to_owned(),
-            accounting.samples,
-        ));
-        tensors.push(HostTensor::integer(
-            "state.epoch_hash_sum".to_owned(),
-            accounting.hash_sum,
-        ));
-        Ok(Self { tensors })
-    }
-
-    /// SHA-256 over the model's tensors by their own names, as in an exported file: equal exactly where the weights are.
-    #[must_use]
-    pub fn weights_sha256(&self) -> [u8; 32] {
-        let model = self.tensors.iter().filter_map(|tensor| {
-            let name = tensor.name.strip_prefix(MODEL_PREFIX)?;
-            Some(TensorView {
-                name,
-                ..tensor.view()
-            })
-        });
-        weights_sha256(model)
-    }
-
-    /// SHA-256 over everything: equal exactly where the replicated state is.
-    #[must_use]
-    pub fn state_sha256(&self) -> [u8; 32] {
-        weights_sha256(self.tensors.iter().map(HostTensor::view))
-    }
-}
-
-/// libtorch failed while the state was copied.
-pub(crate) type TorchFailure = tch::TchError;
 
 impl From<TorchError> for TrainingError {
     fn from(error: TorchError) -> Self {

@@ -1,10 +1,14 @@
 //! The training step and the evaluation.
 
+use convoy_common::spec::Precision;
 use convoy_data::Batch;
-use convoy_torch::Elements;
-use tch::{Kind, Reduction, TchError, Tensor};
+use convoy_torch::{Autocast, Elements, forget_casts};
+use tch::{Kind, TchError, Tensor};
 
+use crate::loss::evaluation_sum;
+use crate::optimizer::UpdateTime;
 use crate::reduce::ReduceTag;
+use crate::state::FlatParameters;
 use crate::trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainingError};
 
 /// See [`Counts::to_control`].
@@ -28,6 +32,20 @@ struct Counts {
 }
 
 impl Counts {
+    /// Adds a micro-batch with these scores and this summed loss.
+    fn add(
+        &mut self,
+        batch: &Batch,
+        scores: &Tensor,
+        labels: &Tensor,
+        loss: &Tensor,
+    ) -> Result<(), TchError> {
+        self.samples += batch.len() as u64;
+        self.correct += correct(scores, labels)?;
+        self.add_loss(loss.f_double_value(&[])?);
+        Ok(())
+    }
+
     fn add_loss(&mut self, loss_sum: f64) {
         if loss_sum.is_finite() {
             self.loss_fixed += (loss_sum.clamp(-LOSS_LIMIT, LOSS_LIMIT) * LOSS_ONE).round() as i64;
@@ -99,17 +117,10 @@ impl Trainer {
         source: &mut dyn BatchSource,
     ) -> Result<EvaluationCounts, TrainingError> {
         self.gate.begin(tag);
-        let mut counts = Counts::default();
-        for _ in 0..batches {
-            let batch = source.next_batch()?;
-            let counted = tch::no_grad(|| self.count(&batch, &mut counts));
-            source.recycle(batch);
-            counted.map_err(|source| TrainingError::Torch {
-                operation: "evaluate a batch",
-                source,
-            })?;
-        }
-        self.submit_counts(counts);
+        self.exchange_average()?;
+        let counted = self.count_all(batches, source);
+        self.exchange_average()?;
+        self.submit_counts(counted?);
         self.gate.finish()?;
         let all = self.reduced_counts();
         Ok(EvaluationCounts {
@@ -119,6 +130,30 @@ impl Trainer {
         })
     }
 
+    fn count_all(
+        &mut self,
+        batches: usize,
+        source: &mut dyn BatchSource,
+    ) -> Result<Counts, TrainingError> {
+        let mut counts = Counts::default();
+        for _ in 0..batches {
+            let batch = source.next_batch()?;
+            let counted = tch::no_grad(|| self.count(&batch, &mut counts));
+            source.recycle(batch);
+            counted?;
+        }
+        Ok(counts)
+    }
+
+    /// Has the network compute with the average of the weights if the job keeps one; the same again undoes it.
+    fn exchange_average(&mut self) -> Result<(), TrainingError> {
+        if let Some(average) = &mut self.average {
+            average.exchange(&mut self.parameters.values, &mut self.buffers.live);
+            forget_casts()?;
+        }
+        Ok(())
+    }
+
     /// Forward and backward of all own shards; the buckets go on their way during the last one.
     fn compute(
         &mut self,
@@ -126,18 +161,14 @@ impl Trainer {
         batch_samples: u64,
         source: &mut dyn BatchSource,
     ) -> Result<(), TrainingError> {
-        let torch = |source| TrainingError::Torch {
-            operation: "compute a training step",
-            source,
-        };
-        self.begin().map_err(torch)?;
+        self.begin().map_err(step_failure)?;
         let mut counts = Counts::default();
         for shard in 0..shards {
             let batch = source.next_batch()?;
             let last = shard + 1 == shards;
             let computed = self.shard(&batch, batch_samples, shard == 0, last, &mut counts);
             source.recycle(batch);
-            computed.map_err(torch)?;
+            computed?;
         }
         self.gate.submit(self.buffers_region());
         self.submit_counts(counts);
@@ -163,14 +194,19 @@ impl Trainer {
         first: bool,
         last: bool,
         counts: &mut Counts,
-    ) -> Result<(), TchError> {
+    ) -> Result<(), TrainingError> {
         if !first {
-            self.buffers.restore()?;
+            self.buffers.restore().map_err(step_failure)?;
         }
-        let (images, labels) = self.tensors(batch)?;
-        let scores = self.model.network.forward(&images, true)?;
-        let loss = cross_entropy_sum(&scores, &labels, self.label_smoothing)?;
-        let scaled = loss.f_div_scalar(batch_samples as f64)?;
+        let (images, labels) = self.inputs.fill(batch);
+        let scores = self.scores(&images, true)?;
+        let loss = self
+            .loss
+            .training_sum(&scores, &labels)
+            .map_err(step_failure)?;
+        let scaled = loss
+            .f_div_scalar(batch_samples as f64)
+            .map_err(step_failure)?;
         if last {
             self.gate.open();
         }
@@ -178,23 +214,41 @@ impl Trainer {
         if last {
             self.gate.close();
         }
-        backward?;
-        self.buffers
-            .accumulate(batch.len() as f64 / batch_samples as f64)?;
-        counts.samples += batch.len() as u64;
+        backward.map_err(step_failure)?;
+        let share = batch.len() as f64 / batch_samples as f64;
+        self.buffers.accumulate(share);
         counts.hash_sum = counts.hash_sum.wrapping_add(batch.sample_hash_sum);
-        counts.correct += correct(&scores, &labels)?;
-        counts.add_loss(loss.f_double_value(&[])?);
-        Ok(())
+        counts
+            .add(batch, &scores, &labels, &loss)
+            .map_err(step_failure)
     }
 
-    fn count(&self, batch: &Batch, counts: &mut Counts) -> Result<(), TchError> {
-        let (images, labels) = self.tensors(batch)?;
-        let scores = self.model.network.forward(&images, false)?;
-        counts.samples += batch.len() as u64;
-        counts.correct += correct(&scores, &labels)?;
-        counts.add_loss(cross_entropy_sum(&scores, &labels, 0.0)?.f_double_value(&[])?);
-        Ok(())
+    fn count(&mut self, batch: &Batch, counts: &mut Counts) -> Result<(), TrainingError> {
+        let (images, labels) = self.inputs.fill(batch);
+        let scores = self.scores(&images, false)?;
+        let loss = evaluation_sum(&scores, &labels).map_err(evaluation_failure)?;
+        counts
+            .add(batch, &scores, &labels, &loss)
+            .map_err(evaluation_failure)
+    }
+
+    /// Class scores in f32, of a forward pass in the job's precision.
+    fn scores(&self, images: &Tensor, training: bool) -> Result<Tensor, TrainingError> {
+        let torch = |source| TrainingError::Torch {
+            operation: "run the network",
+            source,
+        };
+        let autocast = match self.precision {
+            Precision::F32 => None,
+            Precision::Bf16 => Some(Autocast::bfloat16()?),
+        };
+        let scores = self
+            .model
+            .network
+            .forward(images, training)
+            .map_err(torch)?;
+        drop(autocast);
+        scores.f_to_kind(Kind::Float).map_err(torch)
     }
 
     /// Everything of the step has arrived: decide from reduced data only, then write.
@@ -209,13 +263,22 @@ impl Trainer {
             self.buffers.restore().map_err(torch)?;
         } else {
             self.buffers.adopt_sum().map_err(torch)?;
-            self.optimizer.update(
-                tag.step.0,
-                &self.parameters.values,
-                &self.parameters.gradients,
-            )?;
+            let time = UpdateTime {
+                step: tag.step.0,
+                updates: self.updates,
+            };
+            let FlatParameters {
+                values, gradients, ..
+            } = &mut self.parameters;
+            self.optimizer.update(time, values, gradients)?;
+            if let Some(average) = &mut self.average {
+                average
+                    .add(self.updates, values, &self.buffers.live)
+                    .map_err(torch)?;
+            }
             self.updates += 1;
         }
+        forget_casts()?;
         self.accounting.add(counts.samples, counts.hash_sum);
         Ok(StepReport {
             samples: counts.samples,
@@ -229,7 +292,7 @@ impl Trainer {
         self.parameters
             .gradients
             .with_elements(|elements| match elements {
-                Elements::F32(values) => values.iter().all(|value| value.is_finite()),
+                Elements::F32(values) => all_finite(values),
                 Elements::I64(_) => unreachable!("gradients are made of f32"),
             })
     }
@@ -248,35 +311,30 @@ impl Trainer {
             Elements::F32(_) => unreachable!("the control buffer is made of i64"),
         })
     }
+}
 
-    fn tensors(&self, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
-        let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let shape = [
-            batch.len(),
-            self.shape.channels,
-            self.shape.height,
-            self.shape.width,
-        ]
-        .map(signed);
-        let images = Tensor::f_from_slice(&batch.images)?.f_view(shape)?;
-        Ok((images, Tensor::f_from_slice(&batch.labels)?))
+fn step_failure(source: TchError) -> TrainingError {
+    TrainingError::Torch {
+        operation: "compute a training step",
+        source,
     }
 }
 
-fn cross_entropy_sum(
-    scores: &Tensor,
-    labels: &Tensor,
-    label_smoothing: f64,
-) -> Result<Tensor, TchError> {
-    /// PyTorch's default: a label that no dataset of ours can hold.
-    const IGNORED_LABEL: i64 = -100;
-    scores.f_cross_entropy_loss(
-        labels,
-        None::<&Tensor>,
-        Reduction::Sum,
-        IGNORED_LABEL,
-        label_smoothing,
-    )
+fn evaluation_failure(source: TchError) -> TrainingError {
+    TrainingError::Torch {
+        operation: "evaluate a batch",
+        source,
+    }
+}
+
+/// Looks at whole blocks without a branch in between, which compiles to vector instructions.
+fn all_finite(values: &[f32]) -> bool {
+    const BLOCK: usize = 4096;
+    values.chunks(BLOCK).all(|block| {
+        block
+            .iter()
+            .fold(true, |all, value| all & value.is_finite())
+    })
 }
 
 fn correct(scores: &Tensor, labels: &Tensor) -> Result<u64, TchError> {

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use convoy_common::ids::EpochIndex;
-use convoy_common::schedule::CosineSchedule;
-use convoy_common::spec::{ModelSpec, OptimizerSpec};
+use convoy_common::schedule::Schedule;
+use convoy_common::spec::{MemoryFormat, ModelSpec, OptimizerSpec, Precision};
 use convoy_data::{Batch, DataError, ImageShape, Pipeline};
 use convoy_torch::{FlatBuffer, GradientHooks, Region, TorchError};
 use tch::{Kind, TchError};
 
+use crate::average::Average;
 use crate::gate::BucketGate;
-use crate::model::{self, Model, ModelError};
-use crate::optimizer::Optimizer;
+use crate::inputs::Inputs;
+use crate::loss::Loss;
+use crate::model::{self, Model, ModelError, StartingWeights};
+use crate::optimizer::{Optimizer, Segment};
 use crate::reduce::{ReduceError, Reducer};
-use crate::state::{Accounting, FlatBuffers, FlatParameters, Snapshot};
+use crate::snapshot::RestoreError;
+use crate::state::{Accounting, FlatBuffers, FlatParameters};
 
 /// What a replica is made from.
 #[derive(Clone, Debug)]
@@ -24,12 +28,18 @@ pub struct TrainerSpec {
     pub shape: ImageShape,
     /// Determines the initial weights.
     pub seed: u64,
+    /// Number format of forward and backward.
+    pub precision: Precision,
+    /// Order of images and convolution weights in memory.
+    pub memory_format: MemoryFormat,
     /// Share of the target probability spread over all classes.
     pub label_smoothing: f64,
+    /// Weight of each class in the training loss; none weigh all alike.
+    pub class_weights: Vec<f32>,
     /// How gradients become updates.
     pub optimizer: OptimizerSpec,
     /// The learning rate of each step.
-    pub schedule: CosineSchedule,
+    pub schedule: Schedule,
 }
 
 /// What a step did, over all members.
@@ -79,6 +89,9 @@ pub enum TrainingError {
     /// libtorch refused a call of ours.
     #[error(transparent)]
     Library(TorchError),
+    /// A snapshot is not one of this job.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// The group broke.
     #[error(transparent)]
     Reduce(#[from] ReduceError),
@@ -133,8 +146,11 @@ pub struct Trainer {
     pub(crate) accounting: Accounting,
     /// Optimizer updates that were applied.
     pub(crate) updates: u64,
-    pub(crate) shape: ImageShape,
-    pub(crate) label_smoothing: f64,
+    pub(crate) inputs: Inputs,
+    pub(crate) precision: Precision,
+    pub(crate) loss: Loss,
+    /// Present if evaluation and export use an average of the weights.
+    pub(crate) average: Option<Average>,
     /// Last, so that the hooks go before what they call.
     _hooks: GradientHooks,
 }
@@ -146,7 +162,7 @@ impl Trainer {
     /// If the images don't fit the model or libtorch fails.
     pub fn new(spec: TrainerSpec) -> Result<Self, TrainingError> {
         let mut model = model::build(&spec.model, spec.shape, spec.seed)?;
-        let parameters = FlatParameters::adopt(&mut model.registry.parameters)?;
+        let parameters = FlatParameters::adopt(&mut model.registry.parameters, spec.memory_format)?;
         let buffers = FlatBuffers::adopt(&mut model.registry.buffers)?;
         let control = FlatBuffer::zeros(crate::step::CONTROL_ELEMENTS, Kind::Int64);
         let layout = &parameters.layout;
@@ -170,7 +186,23 @@ impl Trainer {
             .collect();
         let hooked = Arc::clone(&gate);
         let hooks = GradientHooks::register(&handles, move |parameter| hooked.filled(parameter))?;
-        let optimizer = Optimizer::new(spec.optimizer, spec.schedule, parameters.values.len());
+        let torch = |source| TrainingError::Torch {
+            operation: "prepare training",
+            source,
+        };
+        let loss = Loss::new(spec.label_smoothing, &spec.class_weights).map_err(torch)?;
+        let ema_decay = spec.optimizer.ema_decay;
+        let average = ema_decay
+            .map(|decay| Average::new(decay, &parameters.values, &buffers.live))
+            .transpose()
+            .map_err(torch)?;
+        let optimizer = Optimizer::new(
+            spec.optimizer,
+            spec.schedule,
+            &parameters.values,
+            &parameters.gradients,
+            Segment::of_model(&model.registry.parameters, &parameters.layout),
+        )?;
         Ok(Self {
             model,
             parameters,
@@ -180,10 +212,18 @@ impl Trainer {
             gate,
             accounting: Accounting::default(),
             updates: 0,
-            shape: spec.shape,
-            label_smoothing: spec.label_smoothing,
+            inputs: Inputs::new(spec.shape, spec.memory_format),
+            precision: spec.precision,
+            loss,
+            average,
             _hooks: hooks,
         })
+    }
+
+    /// What the weights started from, if not from the seed.
+    #[must_use]
+    pub fn starting_weights(&self) -> Option<&StartingWeights> {
+        self.model.start.as_ref()
     }
 
     /// The regions that a [`Reducer`] sums: gradient buckets, then buffers, then counts.
@@ -200,24 +240,6 @@ impl Trainer {
     /// Leaves the group.
     pub fn disconnect(&self) {
         self.gate.connect(crate::reduce::alone());
-    }
-
-    /// A copy of the whole replicated state.
-    ///
-    /// # Errors
-    /// If libtorch fails.
-    pub fn snapshot(&self) -> Result<Snapshot, TrainingError> {
-        Snapshot::take(
-            &self.model.registry,
-            &self.parameters,
-            &self.optimizer,
-            self.updates,
-            self.accounting,
-        )
-        .map_err(|source| TrainingError::Torch {
-            operation: "copy the state",
-            source,
-        })
     }
 
     /// Checks that the epoch took every sample exactly once, and starts the accounting of the next.

@@ -154,10 +154,10 @@ fn elements_other_than_bytes_are_refused() {
 #[test]
 fn swapped_images_and_labels_are_recognised() {
     let folder = tempfile::tempdir().unwrap();
-    let mut spec = small(folder.path()).data_spec();
-    std::mem::swap(&mut spec.train_images, &mut spec.train_labels);
+    let mut files = small(folder.path());
+    std::mem::swap(&mut files.train_images, &mut files.train_labels);
     check(
-        &error_of(&spec, CLASSES),
+        &error_of(&files.data_spec(), CLASSES),
         &[
             "data.train_images",
             "1 dimensions, but images have 3",
@@ -237,10 +237,13 @@ fn largest_dimensions_do_not_overflow() {
 #[test]
 fn splits_of_different_shapes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut spec = small(&folder.path().join("a")).data_spec();
+    let mut files = small(&folder.path().join("a"));
     let other = write_idx_dataset(&folder.path().join("b"), 4, 8, 9, CLASSES, 5).unwrap();
-    spec.test_images = other.test_images;
-    check(&error_of(&spec, CLASSES), &["1 x 8 x 8", "1 x 9 x 9"]);
+    files.test_images = other.test_images;
+    check(
+        &error_of(&files.data_spec(), CLASSES),
+        &["1 x 8 x 8", "1 x 9 x 9"],
+    );
 }
 
 #[test]
@@ -280,10 +283,10 @@ fn fingerprint_tells_other_labels_other_counts_and_swapped_splits_apart() {
     let files = small(folder.path());
     let print = |spec: &DataSpec| open(spec, CLASSES).unwrap().fingerprint();
     let original = print(&files.data_spec());
-    let mut swapped = files.data_spec();
+    let mut swapped = files.clone();
     std::mem::swap(&mut swapped.train_images, &mut swapped.test_images);
     std::mem::swap(&mut swapped.train_labels, &mut swapped.test_labels);
-    assert_ne!(print(&swapped).index_hash, original.index_hash);
+    assert_ne!(print(&swapped.data_spec()).index_hash, original.index_hash);
     set_bytes(&files.train_labels, 8, &[3]);
     assert_ne!(print(&files.data_spec()).index_hash, original.index_hash);
 }

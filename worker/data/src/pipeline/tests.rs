@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dataset::{ImageShape, Sample};
-use crate::requests::{evaluation_requests, training_requests};
+use crate::requests::{Evaluation, evaluation_requests, job_requests, training_requests};
+use crate::transform::Layout;
 
 const SHAPE: ImageShape = ImageShape {
     channels: 1,
@@ -209,7 +210,7 @@ fn sequential_pipeline_gives_the_samples_as_stored() {
     assert!(
         batches
             .iter()
-            .all(|batch| batch.images == [batch.labels[0] as f32 / 255.0; 16])
+            .all(|batch| *batch.images == [batch.labels[0] as f32 / 255.0; 16])
     );
 }
 
@@ -259,11 +260,7 @@ fn recycled_memory_is_used_again() {
     let mut batches = 0;
     while let Some(batch) = pipeline.next() {
         let batch = batch.unwrap();
-        memory.insert((
-            batch.images.as_ptr(),
-            batch.images.capacity(),
-            batch.labels.as_ptr(),
-        ));
+        memory.insert((batch.images.as_ptr(), batch.labels.as_ptr()));
         batches += 1;
         pipeline.recycle(batch);
     }
@@ -347,6 +344,7 @@ fn panic_while_asking_for_requests_becomes_an_error() {
 fn positions_beyond_the_dataset_are_an_error() {
     for positions in [SAMPLES - 1..SAMPLES + 1, u64::MAX - 1..u64::MAX] {
         let request = BatchRequest {
+            split: Split::Test,
             epoch: EpochIndex(0),
             step: StepIndex(0),
             shard: ShardIndex(0),
@@ -368,11 +366,12 @@ fn positions_beyond_the_dataset_are_an_error() {
 
 #[test]
 fn stopped_maker_gives_up_between_samples() {
-    let maker = BatchMaker {
-        dataset: Arc::new(Counting::new()),
-        transform: plain(),
-        ordering: SampleOrdering::Sequential,
-    };
+    let maker = BatchMaker::new(
+        Arc::new(Counting::new()),
+        plain(),
+        SampleOrdering::Sequential,
+    )
+    .unwrap();
     let request = training().next().unwrap();
     let result = maker.make(request, Buffers::default(), &AtomicBool::new(true));
     assert!(matches!(result, Err(DataError::Stopped)));
@@ -413,4 +412,62 @@ fn pipeline_without_requests_ends_at_once() {
     )
     .unwrap();
     assert!(pipeline.next().is_none());
+}
+
+/// A pipeline for two epochs of training, each followed by an evaluation of 5 test samples.
+fn start_job(start: u64, threads: usize) -> Pipeline {
+    let plan = EpochPlan::new(SAMPLES, 20, 3).unwrap();
+    let evaluation = Evaluation {
+        samples: 5,
+        micro_batch: 3,
+    };
+    let epochs = EpochIndex(0)..EpochIndex(2);
+    let shards = [0, 1, 2].map(ShardIndex);
+    let requests = job_requests(&plan, epochs, &shards, StepIndex(start), evaluation);
+    let shuffled = SampleOrdering::Shuffled { seed: SEED };
+    let train = BatchMaker::new(Arc::new(Counting::new()), augmented(), shuffled).unwrap();
+    let test = Counting {
+        pixels: vec![[255; 16]; 5],
+        ..Counting::default()
+    };
+    let test = BatchMaker::new(Arc::new(test), plain(), SampleOrdering::Sequential).unwrap();
+    Pipeline::start_job(train, test, requests, threads, 4).unwrap()
+}
+
+#[test]
+fn one_pipeline_serves_epochs_and_evaluations_in_turn() {
+    let whole = drain(&start_job(0, 3));
+    let splits: Vec<Split> = whole.iter().map(|batch| batch.request.split).collect();
+    let epoch = [[Split::Train; 18].as_slice(), &[Split::Test; 3]].concat();
+    assert_eq!(splits, epoch.repeat(2));
+    let (training, evaluation): (Vec<Batch>, Vec<Batch>) = whole
+        .into_iter()
+        .partition(|batch| batch.request.split == Split::Train);
+    assert_eq!(bits(&training), bits(&drain(&start_training(1, 1))));
+    let labels: Vec<&[i64]> = evaluation.iter().map(|batch| &*batch.labels).collect();
+    assert_eq!(labels, [&[0][..], &[1, 2], &[3, 4], &[0], &[1, 2], &[3, 4]]);
+    assert!(
+        evaluation
+            .iter()
+            .all(|batch| batch.images.iter().all(|value| *value == 1.0))
+    );
+}
+
+#[test]
+fn pipeline_of_a_job_can_start_anywhere() {
+    let whole = drain(&start_job(0, 1));
+    let rest = drain(&start_job(7, 2));
+    let skipped = 18 + 3 + 3;
+    assert_eq!(bits(&rest), bits(&whole[skipped..]));
+}
+
+#[test]
+fn batch_says_how_its_values_lie() {
+    for layout in [Layout::Nchw, Layout::Nhwc] {
+        let dataset = Arc::new(Counting::new());
+        let transform = plain().in_layout(layout);
+        let ordering = SampleOrdering::Sequential;
+        let pipeline = Pipeline::start(dataset, transform, ordering, training(), 1, 1).unwrap();
+        assert_eq!(pipeline.next().unwrap().unwrap().layout, layout);
+    }
 }

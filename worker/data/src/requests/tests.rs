@@ -88,6 +88,35 @@ proptest! {
     }
 }
 
+proptest! {
+    /// From any step: what is left of the training, and after each epoch that ends the evaluation of it.
+    #[test]
+    fn a_job_asks_for_its_training_and_for_an_evaluation_after_each_epoch(
+        start in 0u64..40, rank in 0u32..2, test_samples in 0u64..30,
+    ) {
+        let plan = EpochPlan::new(100, 10, 3).unwrap();
+        let epochs = EpochIndex(0)..EpochIndex(3);
+        let owned = owned_shards(3, 2, Rank(rank));
+        let evaluation = Evaluation { samples: test_samples, micro_batch: 4 };
+        let start = StepIndex(start);
+        let job: Vec<_> = job_requests(&plan, epochs.clone(), &owned, start, evaluation).collect();
+        let of = |split| job.iter().filter(move |request| request.split == split).cloned();
+        let training: Vec<_> = training_requests(&plan, epochs, &owned, start).collect();
+        prop_assert_eq!(of(Split::Train).collect::<Vec<_>>(), training);
+        let cut: Vec<_> = evaluation_requests(test_samples, 3, &owned, 4).map(|request| request.positions).collect();
+        prop_assert_eq!(evaluation.batches(&plan, &owned), cut.len());
+        for epoch in 0..3u32 {
+            let end = StepIndex(u64::from(epoch + 1) * plan.steps());
+            let evaluated: Vec<_> = of(Split::Test).filter(|request| request.epoch == EpochIndex(epoch)).collect();
+            let positions: Vec<_> = evaluated.iter().map(|request| request.positions.clone()).collect();
+            prop_assert!(evaluated.iter().all(|request| request.step == end));
+            prop_assert_eq!(positions, if start < end { cut.clone() } else { Vec::new() });
+        }
+        // Nothing of a later epoch comes before an evaluation, nothing of an earlier one after it.
+        prop_assert!(job.is_sorted_by_key(|request| (request.step, request.split == Split::Train)));
+    }
+}
+
 #[test]
 fn shards_of_a_step_come_in_ascending_order_whatever_the_order_of_owners() {
     let plan = EpochPlan::new(24, 12, 3).unwrap();

@@ -85,6 +85,52 @@ proptest! {
     }
 }
 
+/// What channels_last memory holds, moved back plane by plane.
+fn planar(image: &[f32], shape: ImageShape) -> Vec<f32> {
+    let plane = shape.height * shape.width;
+    let channel = |channel| image.iter().copied().skip(channel).step_by(shape.channels);
+    let values: Vec<f32> = (0..shape.channels).flat_map(channel).collect();
+    assert_eq!(values.len(), shape.channels * plane);
+    values
+}
+
+proptest! {
+    #[test]
+    fn both_layouts_hold_the_same_values(
+        seed: u64, step in 0u64..1_000, position in 0u64..1_000_000, padding in 0u32..5, flip: bool,
+        channels in 1usize..=4, height in 5usize..9, width in 5usize..9,
+    ) {
+        let shape = ImageShape { channels, height, width };
+        let mean: Vec<f32> = (0..channels).map(|channel| channel as f32 / 4.0).collect();
+        let augment = AugmentSpec { crop_padding: padding, flip };
+        let nchw = Transform::training(shape, &mean, &vec![0.25; channels], &augment, seed).unwrap();
+        let nhwc = nchw.clone().in_layout(Layout::Nhwc);
+        let pixels = noise(shape, seed);
+        let expected = apply(&nchw, &pixels, step, position);
+        prop_assert_eq!(planar(&apply(&nhwc, &pixels, step, position), shape), expected);
+    }
+}
+
+#[test]
+fn pixels_of_the_nhwc_layout_have_their_channels_side_by_side() {
+    let shape = ImageShape {
+        channels: 3,
+        height: 1,
+        width: 2,
+    };
+    let transform = Transform::evaluation(shape, &[0.0; 3], &[1.0; 3]).unwrap();
+    let pixels = [0, 255, 51, 0, 255, 51];
+    assert_eq!(
+        apply(&transform, &pixels, 0, 0),
+        [0.0, 1.0, 0.2, 0.0, 1.0, 0.2]
+    );
+    let transform = transform.in_layout(Layout::Nhwc);
+    assert_eq!(
+        apply(&transform, &pixels, 0, 0),
+        [0.0, 0.2, 1.0, 1.0, 0.0, 0.2]
+    );
+}
+
 #[test]
 fn every_shift_and_both_directions_equal_a_slow_reference() {
     let transform = training(4, true, 0);
@@ -104,6 +150,7 @@ fn every_shift_and_both_directions_equal_a_slow_reference() {
                 placement,
                 &transform.tables[channel],
                 &mut image[range],
+                Pixels::PLANAR,
             );
         }
         assert_eq!(

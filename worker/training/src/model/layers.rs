@@ -3,6 +3,8 @@
 //! tch's own layers are not used: their initialisation differs from PyTorch's. Weights of convolutions and linear layers are
 //! drawn by kaiming-uniform with a = sqrt(5), which is an even draw from +-1/sqrt(fan in), and so are their biases
 //! (`torch.nn.Linear.reset_parameters`, `torch.nn._ConvNd.reset_parameters`).
+//!
+//! **Invariant:** nothing here asks how a tensor lies in memory, so that weights and images may be channels last.
 
 use tch::{TchError, Tensor};
 
@@ -12,29 +14,62 @@ use super::registry::Registry;
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
-/// A square convolution without bias, as it stands before a BatchNorm.
+/// A square convolution without bias, as it stands before a BatchNorm. Padding keeps the side, but for the stride.
 pub(crate) struct Conv2d {
     weight: Tensor,
+    stride: i64,
     padding: i64,
 }
 
+/// What a convolution is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvShape {
+    /// Channels in.
+    pub(crate) inputs: i64,
+    /// Channels out.
+    pub(crate) outputs: i64,
+    /// Side of the kernels, odd.
+    pub(crate) side: i64,
+    pub(crate) stride: i64,
+}
+
+/// From which distribution a convolution's weights are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ConvInit {
+    /// `torch.nn.Conv2d`'s default.
+    KaimingUniform,
+    /// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`, as torchvision's ResNets have it: normal with deviation
+    /// sqrt(2 / fan out).
+    KaimingNormalFanOut,
+}
+
 impl Conv2d {
-    /// `side` x `side` kernels from `inputs` to `outputs` channels, stride 1.
     pub(crate) fn new(
         registry: &mut Registry,
         name: &str,
-        inputs: i64,
-        outputs: i64,
-        side: i64,
+        shape: ConvShape,
+        init: ConvInit,
     ) -> Result<Self, TchError> {
-        let fan_in = inputs * side * side;
-        let weight = registry.uniform(
-            format!("{name}.weight"),
-            &[outputs, inputs, side, side],
-            bound(fan_in),
-        )?;
+        let ConvShape {
+            inputs,
+            outputs,
+            side,
+            stride,
+        } = shape;
+        let name = format!("{name}.weight");
+        let dimensions = [outputs, inputs, side, side];
+        let weight = match init {
+            ConvInit::KaimingUniform => {
+                registry.uniform(name, &dimensions, bound(inputs * side * side))?
+            }
+            ConvInit::KaimingNormalFanOut => {
+                let fan_out = outputs * side * side;
+                registry.normal(name, &dimensions, (2.0 / fan_out as f64).sqrt())?
+            }
+        };
         Ok(Self {
             weight,
+            stride,
             padding: side / 2,
         })
     }
@@ -43,7 +78,7 @@ impl Conv2d {
         images.f_conv2d(
             &self.weight,
             None::<&Tensor>,
-            [1, 1],
+            [self.stride, self.stride],
             [self.padding, self.padding],
             [1, 1],
             1,
@@ -69,9 +104,7 @@ impl BatchNorm2d {
         let bias = registry.constant(format!("{name}.bias"), &[channels], 0.0)?;
         let running_mean = registry.buffer(format!("{name}.running_mean"), &[channels], 0.0)?;
         let running_var = registry.buffer(format!("{name}.running_var"), &[channels], 1.0)?;
-        registry
-            .step_counters
-            .push(format!("{name}.num_batches_tracked"));
+        registry.step_counter(format!("{name}.num_batches_tracked"));
         Ok(Self {
             weight,
             bias,

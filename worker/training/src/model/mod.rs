@@ -1,10 +1,14 @@
 //! Networks, with PyTorch's names and initialisation.
 //!
-//! To add a network: a file beside `small_cnn.rs`, a variant of `ModelName` in the job spec, and a line in [`build`].
+//! To add a network: a file beside `small_cnn.rs`, a variant of `ModelName` in the job spec, and a line in [`draw`].
 
 mod layers;
 mod registry;
+mod resnet;
 mod small_cnn;
+mod starting_weights;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +16,10 @@ use convoy_common::spec::{ModelName, ModelSpec};
 use convoy_data::ImageShape;
 use tch::Tensor;
 
-pub use registry::{NamedTensor, Registry};
+use resnet::{Architecture, BlockKind, ResNet};
+
+pub use registry::{NamedTensor, Registry, StateEntry};
+pub use starting_weights::{Difference, NewHead, StartError, StartingWeights};
 
 /// libtorch draws from one generator per process; whoever seeds it must not be disturbed before it has drawn.
 static GENERATOR: Mutex<()> = Mutex::new(());
@@ -33,6 +40,8 @@ pub struct Model {
     pub network: Box<dyn Network>,
     /// Its parameters and buffers by name.
     pub registry: Registry,
+    /// Where its weights come from, if not from the seed.
+    pub start: Option<StartingWeights>,
 }
 
 /// A model that can't be built.
@@ -44,7 +53,7 @@ pub enum ModelError {
     )]
     ImagesTooSmall {
         /// The network.
-        model: &'static str,
+        model: ModelName,
         /// Smallest side.
         least: usize,
         /// Height of the dataset's images.
@@ -52,26 +61,61 @@ pub enum ModelError {
         /// Width of the dataset's images.
         width: usize,
     },
+    /// The weights of `model.init` can't be started from.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// libtorch refused.
     #[error("libtorch could not build the model: {0}")]
     Torch(#[from] tch::TchError),
 }
 
-/// Builds the network for images of `shape`, initialised from `seed` alone: equal on every worker of one numerics class.
+/// Builds the network for images of `shape`, initialised from `seed`, and then from `spec.init` if that is said: equal on every
+/// worker of one numerics class that reads the same file.
 ///
 /// # Errors
-/// If the images are too small for the network.
+/// If the images are too small for the network, or the file does not fit it.
 pub fn build(spec: &ModelSpec, shape: ImageShape, seed: u64) -> Result<Model, ModelError> {
+    let mut registry = Registry::default();
+    let network = draw(&mut registry, spec, shape, seed)?;
+    let start = match &spec.init {
+        Some(file) => Some(starting_weights::load(&registry, spec, file)?),
+        None => None,
+    };
+    Ok(Model {
+        network,
+        registry,
+        start,
+    })
+}
+
+fn draw(
+    registry: &mut Registry,
+    spec: &ModelSpec,
+    shape: ImageShape,
+    seed: u64,
+) -> Result<Box<dyn Network>, ModelError> {
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     // The generator takes a signed number; every pattern of bits is a seed.
     tch::manual_seed(seed.cast_signed());
-    let mut registry = Registry::default();
-    let network: Box<dyn Network> = match spec.name {
-        ModelName::SmallCnn => Box::new(small_cnn::SmallCnn::new(
-            &mut registry,
-            shape,
-            spec.classes,
-        )?),
+    let (block, blocks) = match spec.name {
+        ModelName::SmallCnn => {
+            return Ok(Box::new(small_cnn::SmallCnn::new(
+                registry,
+                shape,
+                spec.classes,
+            )?));
+        }
+        ModelName::Resnet18 => (BlockKind::Basic, [2, 2, 2, 2]),
+        ModelName::Resnet34 => (BlockKind::Basic, [3, 4, 6, 3]),
+        ModelName::Resnet50 => (BlockKind::Bottleneck, [3, 4, 6, 3]),
+        ModelName::Resnet101 => (BlockKind::Bottleneck, [3, 4, 23, 3]),
+        ModelName::Resnet152 => (BlockKind::Bottleneck, [3, 8, 36, 3]),
     };
-    Ok(Model { network, registry })
+    let architecture = Architecture { block, blocks };
+    let network = ResNet::new(registry, architecture, spec.stem, shape, spec.classes)?;
+    Ok(Box::new(network))
+}
+
+fn signed(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -1,11 +1,12 @@
 //! Two convolutions with BatchNorm, two linear layers: the network of the quickstart.
 
+use convoy_common::spec::ModelName;
 use convoy_data::ImageShape;
 use tch::{TchError, Tensor};
 
-use super::layers::{BatchNorm2d, Conv2d, Linear};
+use super::layers::{BatchNorm2d, Conv2d, ConvInit, ConvShape, Linear};
 use super::registry::Registry;
-use super::{ModelError, Network};
+use super::{ModelError, Network, signed};
 
 const FIRST_CHANNELS: i64 = 32;
 const SECOND_CHANNELS: i64 = 64;
@@ -31,18 +32,17 @@ impl SmallCnn {
     ) -> Result<Self, ModelError> {
         if shape.height < LEAST_SIDE || shape.width < LEAST_SIDE {
             return Err(ModelError::ImagesTooSmall {
-                model: "small_cnn",
+                model: ModelName::SmallCnn,
                 least: LEAST_SIDE,
                 height: shape.height,
                 width: shape.width,
             });
         }
-        let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let features = SECOND_CHANNELS * signed(shape.height / 4) * signed(shape.width / 4);
         Ok(Self {
-            conv1: Conv2d::new(registry, "conv1", signed(shape.channels), FIRST_CHANNELS, 3)?,
+            conv1: conv(registry, "conv1", signed(shape.channels), FIRST_CHANNELS)?,
             bn1: BatchNorm2d::new(registry, "bn1", FIRST_CHANNELS)?,
-            conv2: Conv2d::new(registry, "conv2", FIRST_CHANNELS, SECOND_CHANNELS, 3)?,
+            conv2: conv(registry, "conv2", FIRST_CHANNELS, SECOND_CHANNELS)?,
             bn2: BatchNorm2d::new(registry, "bn2", SECOND_CHANNELS)?,
             fc1: Linear::new(registry, "fc1", features, HIDDEN)?,
             fc2: Linear::new(registry, "fc2", HIDDEN, i64::from(classes))?,
@@ -54,13 +54,28 @@ impl Network for SmallCnn {
     fn forward(&self, images: &Tensor, training: bool) -> Result<Tensor, TchError> {
         let x = halve(&self.bn1.forward(&self.conv1.forward(images)?, training)?)?;
         let x = halve(&self.bn2.forward(&self.conv2.forward(&x)?, training)?)?;
-        let x = self.fc1.forward(&x.f_flatten(1, -1)?)?.f_relu()?;
+        let x = self.fc1.forward(&x.f_flatten(1, -1)?)?.f_relu_()?;
         self.fc2.forward(&x)
     }
+}
+
+fn conv(
+    registry: &mut Registry,
+    name: &str,
+    inputs: i64,
+    outputs: i64,
+) -> Result<Conv2d, TchError> {
+    let shape = ConvShape {
+        inputs,
+        outputs,
+        side: 3,
+        stride: 1,
+    };
+    Conv2d::new(registry, name, shape, ConvInit::KaimingUniform)
 }
 
 /// Max-pool first, then ReLU: the same values, a quarter of the work.
 fn halve(x: &Tensor) -> Result<Tensor, TchError> {
     x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?
-        .f_relu()
+        .f_relu_()
 }
