@@ -10,6 +10,7 @@ mod machine;
 mod python;
 mod report;
 mod statistics;
+mod train;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ pub(crate) fn bench(command: &BenchCommand) -> anyhow::Result<ExitCode> {
         let measure = async {
             match command {
                 BenchCommand::Allreduce(arguments) => allreduce::run(arguments, &spawner).await,
+                BenchCommand::Train(arguments) => train::run(arguments, &spawner).await,
             }
         };
         tokio::select! {

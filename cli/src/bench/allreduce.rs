@@ -62,6 +62,7 @@ pub(super) async fn run(arguments: &AllreduceArguments, spawner: &Spawner) -> an
     for processes in &arguments.processes {
         let from = rows.len();
         let mut contenders = start(spawner, *processes, report.python()).await?;
+        notice(format_args!("{processes} processes: ready"));
         for bytes in &arguments.sizes.0 {
             let rounds = arguments.common.rounds.get();
             rows.push(measure(&mut contenders, *processes, *bytes, rounds).await?);

@@ -4,12 +4,17 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use convoy_common::limits::MAX_DATA_SHARDS;
 
 /// A message larger than the memory of most machines' caches and models of a hundred million parameters together.
 const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 /// Processes of one contender; more than cores says nothing.
 pub(super) const MAX_PROCESSES: u32 = 64;
+/// As job specs have it.
+const MAX_BATCH: i64 = 1_048_576;
+/// Their times fit into a line of the protocol.
+const MAX_STEPS: i64 = 5_000;
 /// Between the sizes of a range: as many as say something.
 const RANGE_FACTOR: u64 = 4;
 
@@ -17,6 +22,8 @@ const RANGE_FACTOR: u64 = 4;
 pub(crate) enum BenchCommand {
     /// The all-reduce of Convoy's ring beside PyTorch's Gloo.
     Allreduce(AllreduceArguments),
+    /// Training steps beside PyTorch's, one thread for each worker.
+    Train(TrainArguments),
 }
 
 /// What all benchmarks share.
@@ -52,6 +59,42 @@ pub(crate) struct AllreduceArguments {
     pub(super) processes: Vec<u32>,
     #[command(flatten)]
     pub(super) common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    /// Networks, one after the other; by default all, and small_cnn end to end.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(super) model: Vec<ModelArgument>,
+    /// Samples of a step over all workers; by default 256 for small_cnn, 128 for resnet18.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=MAX_BATCH))]
+    pub(super) batch: Option<u32>,
+    /// Data shards of a job: micro-batches of a step over all workers.
+    #[arg(long, default_value = "2,8", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DATA_SHARDS)))]
+    pub(super) shards: Vec<u32>,
+    /// Worker processes.
+    #[arg(long, default_value = "1,2", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PROCESSES)))]
+    pub(super) workers: Vec<u32>,
+    /// Timed steps of each turn; by default a second or a few of work.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=MAX_STEPS))]
+    pub(super) steps: Option<u32>,
+    /// Measure everything from the files of Fashion-MNIST to the update, with augmentation, beside PyTorch's DataLoader.
+    #[arg(long)]
+    pub(super) end_to_end: bool,
+    /// Folder of Fashion-MNIST's files.
+    #[arg(long, value_name = "DIR", default_value = ".data/fashion-mnist")]
+    pub(super) data: PathBuf,
+    #[command(flatten)]
+    pub(super) common: CommonArguments,
+}
+
+/// Networks that both sides know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ModelArgument {
+    #[value(name = "small_cnn")]
+    SmallCnn,
+    #[value(name = "resnet18")]
+    Resnet18,
 }
 
 /// Bytes of messages, whole numbers of f32.

@@ -35,6 +35,9 @@ pub(super) struct Answer {
     /// Results that differ from the reference.
     #[serde(default)]
     pub(super) wrong: u64,
+    /// The last loss, so that one can see that all train the same.
+    #[serde(default)]
+    pub(super) loss: Option<f64>,
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+/// A mean of so many running processes before anything of ours ran; a core that was just used counts for a minute.
+const BUSY: f64 = 0.75;
+
 /// What a figure depends on besides the programs.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Machine {
@@ -43,7 +46,7 @@ impl Machine {
         let Self { cpu, cores, .. } = self;
         let cores = crate::words::count(*cores as u64, "core");
         match self.load_before {
-            Some(load) if load > 0.5 => {
+            Some(load) if load > BUSY => {
                 format!("{cpu}, {cores}; the machine is busy (load {load}), so figures are rough")
             }
             Some(_) | None => format!("{cpu}, {cores}"),

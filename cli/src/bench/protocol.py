@@ -24,9 +24,11 @@ class Member:
         parser = argparse.ArgumentParser()
         for name in ("--rank", "--world", "--parent-pid"):
             parser.add_argument(name, type=int, required=True)
+        parser.add_argument("--config")
         arguments = parser.parse_args()
         die_with_parent(arguments.parent_pid)
         self.rank, self.world = arguments.rank, arguments.world
+        self.config = arguments.config
         # What libraries print goes to standard error.
         self.out = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)

@@ -2,12 +2,17 @@
 
 use clap::{Args, Subcommand};
 
+use super::train::TrainArguments;
+
 /// Started by `convoy bench`.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// All-reduces of given sizes.
     #[command(hide = true)]
     BenchAllreduce(MemberArguments),
+    /// Training steps.
+    #[command(hide = true)]
+    BenchTrain(TrainArguments),
 }
 
 impl BenchCommand {
@@ -15,6 +20,7 @@ impl BenchCommand {
     pub(crate) fn member(&self) -> &MemberArguments {
         match self {
             Self::BenchAllreduce(member) => member,
+            Self::BenchTrain(train) => &train.member,
         }
     }
 }

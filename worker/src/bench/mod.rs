@@ -8,6 +8,7 @@ mod allreduce;
 mod arguments;
 mod line;
 mod ring;
+mod train;
 
 pub(crate) use arguments::BenchCommand;
 use convoy_process::{Signal, die_with_parent};
@@ -22,5 +23,6 @@ pub(crate) fn run(command: &BenchCommand) -> anyhow::Result<()> {
     }
     match command {
         BenchCommand::BenchAllreduce(member) => allreduce::serve(member),
+        BenchCommand::BenchTrain(arguments) => train::serve(arguments),
     }
 }
