@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use convoy_common::limits::MAX_SLOTS;
 
+use crate::bench::BenchCommand;
+
 /// Convoy trains convolutional networks on several workers that may come and go.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
@@ -25,6 +27,9 @@ pub(crate) enum Command {
     /// Look at checkpoints and take models out of them.
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
+    /// Measure Convoy beside PyTorch on this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
 }
 
 #[derive(Debug, Args)]

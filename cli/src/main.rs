@@ -1,9 +1,10 @@
-//! The command line: run, validate, schema, checkpoint.
+//! The command line: run, validate, schema, checkpoint, bench.
 //!
 //! **Boundary:** what a person types and sees. `convoy run` brings up a coordinator and an agent of its own and is from
 //! then on a client like any other: nothing here trains, places or decides.
 
 mod arguments;
+mod bench;
 mod commands;
 mod display;
 mod failure;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Schema => commands::schema(),
         Command::Checkpoint(CheckpointCommand::Export(arguments)) => commands::export(arguments),
         Command::Checkpoint(CheckpointCommand::Show(arguments)) => commands::show(arguments),
+        Command::Bench(command) => bench::bench(command),
     };
     outcome.unwrap_or_else(|error| failure::report(&error))
 }

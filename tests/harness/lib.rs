@@ -131,7 +131,9 @@ pub struct Ended {
 }
 
 impl Run {
-    fn start(mut command: Command, folder: &Path) -> Self {
+    /// Starts `command`; all processes below it are known by `folder`, which no other run may have.
+    #[must_use]
+    pub fn start(mut command: Command, folder: &Path) -> Self {
         let mark = folder.display().to_string();
         command
             .env(MARK, &mark)

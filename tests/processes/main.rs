@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
 mod bad_input;
+mod benchmarks;
 mod examples;
 mod machine;
 mod training;

@@ -10,10 +10,18 @@ use convoy_common::ids::{Incarnation, JobId, WorkerId, WorkerRef};
 use convoy_common::limits::MAX_SPEC_BYTES;
 use convoy_common::spec::JobSpec;
 
+use crate::bench::BenchCommand;
+
 /// One worker of a job. Agents start it; by hand it is of little use.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(
+    version,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    bench: Option<BenchCommand>,
     /// Check that this program can run here, print what it was built for as one line of JSON, and end.
     #[arg(long)]
     check: bool,
@@ -44,6 +52,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Mode {
     /// Print what the program was built for.
     Check,
+    /// Do turns for a benchmark.
+    Bench(BenchCommand),
     /// Work for a job.
     Work(Box<Work>),
 }
@@ -62,6 +72,9 @@ impl Arguments {
     /// # Errors
     /// If an id is malformed or the spec can't be read.
     pub(crate) fn mode(self) -> anyhow::Result<Mode> {
+        if let Some(bench) = self.bench {
+            return Ok(Mode::Bench(bench));
+        }
         let (Some(coordinator), Some(job), Some(worker), Some(incarnation), Some(spec_file)) = (
             self.coordinator,
             self.job,

@@ -4,6 +4,7 @@
 //! thread of its own. This file starts them and says how the process ended.
 
 mod arguments;
+mod bench;
 mod check;
 mod convert;
 mod replica;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.mode()? {
         Mode::Check => check::check(),
+        Mode::Bench(command) => bench::run(&command),
         Mode::Work(work) => {
             if let Some(parent) = work.parent_pid {
                 die_with_parent(parent, Signal::KILL)?;

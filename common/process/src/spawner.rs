@@ -37,10 +37,19 @@ pub enum SpawnError {
     },
 }
 
+/// What a child reads as its standard input.
+#[derive(Clone, Copy)]
+enum Input {
+    Nothing,
+    /// What the caller has set in the command.
+    AsSet,
+}
+
 type OnExit = Box<dyn FnOnce(&ExitDescription) + Send>;
 
 struct Request {
     command: Command,
+    input: Input,
     on_exit: OnExit,
     answer: mpsc::SyncSender<Result<Child, SpawnError>>,
 }
@@ -87,11 +96,33 @@ impl Spawner {
         command: Command,
         on_exit: impl FnOnce(&ExitDescription) + Send + 'static,
     ) -> Result<Child, SpawnError> {
+        self.request(command, Input::Nothing, Box::new(on_exit))
+    }
+
+    /// As [`Spawner::spawn`], but with the standard input that `command` has been given: one end of a pipe, say.
+    ///
+    /// # Errors
+    /// As [`Spawner::spawn`].
+    pub fn spawn_with_input(
+        &self,
+        command: Command,
+        on_exit: impl FnOnce(&ExitDescription) + Send + 'static,
+    ) -> Result<Child, SpawnError> {
+        self.request(command, Input::AsSet, Box::new(on_exit))
+    }
+
+    fn request(
+        &self,
+        command: Command,
+        input: Input,
+        on_exit: OnExit,
+    ) -> Result<Child, SpawnError> {
         let program = PathBuf::from(command.get_program());
         let (answer, answered) = mpsc::sync_channel(1);
         let request = Request {
             command,
-            on_exit: Box::new(on_exit),
+            input,
+            on_exit,
             answer,
         };
         let gone = || SpawnError::Program {
@@ -108,21 +139,27 @@ impl Spawner {
 fn serve(requests: &mpsc::Receiver<Request>) {
     while let Ok(Request {
         command,
+        input,
         on_exit,
         answer,
     }) = requests.recv()
     {
         // A caller who gave up still has its child waited for.
-        let _ = answer.send(start(command, on_exit));
+        let _ = answer.send(start(command, input, on_exit));
     }
 }
 
-fn start(mut command: Command, on_exit: OnExit) -> Result<Child, SpawnError> {
+fn start(mut command: Command, input: Input, on_exit: OnExit) -> Result<Child, SpawnError> {
     command
         .arg(PARENT_PID_FLAG)
         .arg(std::process::id().to_string())
-        .stdin(Stdio::null())
         .process_group(0);
+    match input {
+        Input::Nothing => {
+            command.stdin(Stdio::null());
+        }
+        Input::AsSet => {}
+    }
     // The thread that waits comes first: a child that nobody waits for must not exist.
     let (hand_over, handed_over) = mpsc::sync_channel::<(Child, std::process::Child)>(1);
     thread::Builder::new()

@@ -1,6 +1,7 @@
 //! Real processes. A test that needs a child with code of ours starts this test binary again, as `role_in_a_child`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -100,6 +101,19 @@ fn child_outlives_the_spawner() {
     });
     fs::write(folder.path().join("go"), "").unwrap();
     assert_eq!(child.wait().how, "exit code 0");
+}
+
+#[test]
+fn child_reads_the_input_that_it_was_given() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut command = shell("read line; exit $line");
+    command.stdin(reader);
+    let child = Spawner::start()
+        .unwrap()
+        .spawn_with_input(command, |_| {})
+        .unwrap();
+    writeln!(writer, "7").unwrap();
+    assert_eq!(child.wait().how, "exit code 7");
 }
 
 #[test]

@@ -23,6 +23,8 @@ use convoy_training::EvaluationCounts;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use progress::Progress;
+pub(crate) use reducer::GroupReducer;
+pub(crate) use training::{BATCHES_AHEAD_PER_SHARD, DATA_THREADS};
 
 /// Commands come one per membership change; more than this many unanswered ones mean that the other side is broken.
 const MAX_COMMANDS: usize = 64;

@@ -22,9 +22,9 @@ use super::{Event, Group, Standing, Teller};
 /// A group is built once all members were told to, which takes a round trip; a member that isn't there by then won't come.
 const JOIN_LIMIT: Duration = Duration::from_secs(30);
 /// Batches that are prepared ahead of each of a worker's shards.
-const BATCHES_AHEAD_PER_SHARD: usize = 3;
+pub(crate) const BATCHES_AHEAD_PER_SHARD: usize = 3;
 /// Threads that prepare batches: one prepares some hundred thousand small images a second.
-const DATA_THREADS: usize = 1;
+pub(crate) const DATA_THREADS: usize = 1;
 /// Evaluation needs no gradients, so that its batches are bound by the cache, not by memory.
 const EVALUATION_BATCH: u64 = 250;
 

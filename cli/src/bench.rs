@@ -1,0 +1,48 @@
+//! `convoy bench`: figures beside PyTorch's, on this machine.
+//!
+//! This process only conducts: contenders are [`group`]s of processes that take turns, so that whatever disturbs the machine
+//! disturbs all of them. Ours are hidden commands of `convoy-worker`, the others Python scripts that stand beside this file.
+
+mod allreduce;
+mod arguments;
+mod group;
+mod machine;
+mod python;
+mod report;
+mod statistics;
+mod train;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use convoy_process::Spawner;
+
+pub(crate) use arguments::BenchCommand;
+
+use crate::output::notice;
+use crate::run::Interrupts;
+
+/// Measures until it is done or someone wants it to end; nothing that was started is left then.
+pub(crate) fn bench(command: &BenchCommand) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the conductor")?;
+    runtime.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        let spawner = Spawner::start()?;
+        let measure = async {
+            match command {
+                BenchCommand::Allreduce(arguments) => allreduce::run(arguments, &spawner).await,
+                BenchCommand::Train(arguments) => train::run(arguments, &spawner).await,
+            }
+        };
+        tokio::select! {
+            measured = measure => measured.map(|()| ExitCode::SUCCESS),
+            interrupt = interrupts.next() => {
+                notice(interrupt.reason());
+                Ok(ExitCode::from(interrupt.exit_code()))
+            }
+        }
+    })
+}

@@ -1,0 +1,75 @@
+//! What every benchmark begins and ends with: where it runs, against what, and the file.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use convoy_process::Spawner;
+use serde_json::{Value, json};
+
+use super::arguments::CommonArguments;
+use super::machine::Machine;
+use super::python::Python;
+use super::statistics::Spread;
+use crate::output::{answer, notice};
+
+/// A benchmark in progress.
+pub(super) struct Report {
+    machine: Machine,
+    python: Option<Python>,
+    rounds: u32,
+    file: Option<PathBuf>,
+}
+
+impl Report {
+    /// Looks at the machine, for a Python, and whether the file can be written.
+    pub(super) async fn begin(
+        arguments: &CommonArguments,
+        spawner: &Spawner,
+    ) -> anyhow::Result<Self> {
+        let file = arguments.json.clone();
+        if let Some(file) = &file {
+            // Better known now than after the measurement.
+            let folder = std::path::absolute(file).context("--json is no path")?;
+            convoy_files::probe_writable(folder.parent().unwrap_or(Path::new("/")))
+                .context("--json can't be written")?;
+        }
+        let machine = Machine::look();
+        notice(machine.summary());
+        let python = Python::find(&arguments.python, spawner).await?;
+        Ok(Self {
+            machine,
+            python,
+            rounds: arguments.rounds.get(),
+            file,
+        })
+    }
+
+    /// What runs the contenders of Python, if they are wanted.
+    pub(super) fn python(&self) -> Option<&Python> {
+        self.python.as_ref()
+    }
+
+    /// Writes the file, if one is wanted: `figures` and what they depend on.
+    pub(super) fn write(&self, mut figures: Value) -> anyhow::Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        figures["machine"] = json!(self.machine);
+        figures["rounds"] = json!(self.rounds);
+        figures["versions"] = json!({
+            "convoy": env!("CARGO_PKG_VERSION"),
+            "torch": self.python.as_ref().map(|_| Python::torch()),
+        });
+        let mut bytes = serde_json::to_vec_pretty(&figures)?;
+        bytes.push(b'\n');
+        convoy_files::replace(file, |writer| writer.write_all(&bytes))?;
+        answer(format_args!("every time is in {}", file.display()));
+        Ok(())
+    }
+}
+
+/// `1.25 [1.10 - 1.31]`.
+pub(super) fn ratio_text(ratio: Spread) -> String {
+    format!("{:.2} [{:.2} - {:.2}]", ratio.median, ratio.min, ratio.max)
+}

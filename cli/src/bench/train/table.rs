@@ -1,0 +1,115 @@
+//! The figures of a case.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+
+use super::super::report::ratio_text;
+use super::super::statistics::Spread;
+use super::contender::Side;
+use super::{Case, Outcome, fastest};
+use crate::words::{count, grouped};
+
+/// Title, lines and ratios.
+pub(super) fn table(case: &Case) -> String {
+    let workers = count(u64::from(case.workers), "worker");
+    let what = if case.end_to_end {
+        "from file to update, with crop and flip"
+    } else {
+        "steps on batches in memory"
+    };
+    let title = format!(
+        "{}, batch {}, {workers} with one thread each: {what}",
+        case.workload.name(),
+        case.workload.batch()
+    );
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(if case.end_to_end {
+        END_TO_END_HEADS
+    } else {
+        STEP_HEADS
+    });
+    for outcome in &case.outcomes {
+        table.add_row(row(case, outcome));
+    }
+    format!("{title}\n{table}")
+}
+
+const STEP_HEADS: [&str; 7] = [
+    "contender",
+    "micro-batches\nper worker",
+    "step ms\nmedian",
+    "min",
+    "max",
+    "time over fastest PyTorch\nat equal micro-batches",
+    "time over fastest\nPyTorch of all",
+];
+
+const END_TO_END_HEADS: [&str; 7] = [
+    "contender",
+    "micro-batches\nper worker",
+    "images/s\nmedian",
+    "min",
+    "max",
+    "images/s over fastest PyTorch\nat equal micro-batches",
+    "images/s over fastest\nPyTorch of all",
+];
+
+fn row(case: &Case, outcome: &Outcome) -> [String; 7] {
+    let figures = if case.end_to_end {
+        let batch = f64::from(case.workload.batch());
+        let rates: Vec<f64> = outcome
+            .round_seconds
+            .iter()
+            .map(|step| batch / step)
+            .collect();
+        shown(&rates, |rate| grouped(rate.round() as u64))
+    } else {
+        let steps: Vec<f64> = outcome
+            .step_seconds
+            .iter()
+            .flatten()
+            .map(|step| step * 1e3)
+            .collect();
+        shown(&steps, |step| format!("{step:.2}"))
+    };
+    let micro_batches = outcome.contender.micro_batches();
+    let equal = ratio(case, outcome, Some(micro_batches));
+    let overall = ratio(case, outcome, None);
+    let text = |ratio: Option<Spread>| ratio.map(ratio_text).unwrap_or_default();
+    let [median, min, max] = figures;
+    [
+        outcome.contender.label(),
+        micro_batches.to_string(),
+        median,
+        min,
+        max,
+        text(equal),
+        text(overall),
+    ]
+}
+
+fn shown(values: &[f64], text: impl Fn(f64) -> String) -> [String; 3] {
+    Spread::of(values).map_or_else(Default::default, |spread| {
+        [spread.median, spread.min, spread.max].map(text)
+    })
+}
+
+/// Ours against the fastest of PyTorch's, of those with so many micro-batches or of all: times, or end to end their inverse.
+pub(super) fn ratio(case: &Case, ours: &Outcome, micro_batches: Option<u32>) -> Option<Spread> {
+    if ours.contender.side() == Side::Pytorch {
+        return None;
+    }
+    let theirs = fastest(&case.outcomes, |contender| {
+        contender.side() == Side::Pytorch
+            && micro_batches.is_none_or(|wanted| contender.micro_batches() == wanted)
+    })?;
+    let (ours, theirs) = (&ours.round_seconds, &theirs.round_seconds);
+    if case.end_to_end {
+        Spread::of_ratios(theirs, ours)
+    } else {
+        Spread::of_ratios(ours, theirs)
+    }
+}
