@@ -21,7 +21,6 @@ use super::python::Python;
 use super::report::Report;
 use super::statistics::{Spread, rotation, slowest};
 use crate::output::{answer, notice};
-use crate::words::count;
 
 const SCRIPT: &str = include_str!("train.py");
 /// Untimed steps of each turn: caches and pages are the other contenders' when it begins.
@@ -254,10 +253,7 @@ impl Outcome {
 }
 
 /// The one with the smallest median of those that `admitted` admits.
-fn fastest<'a>(
-    outcomes: &'a [Outcome],
-    admitted: impl Fn(&Contender) -> bool,
-) -> Option<&'a Outcome> {
+fn fastest(outcomes: &[Outcome], admitted: impl Fn(&Contender) -> bool) -> Option<&Outcome> {
     outcomes
         .iter()
         .filter(|outcome| admitted(&outcome.contender))

@@ -87,7 +87,11 @@ impl Workload {
 
 /// `[data]` of a job spec.
 fn fashion_mnist(folder: &Path) -> Value {
-    let file = |name: &str| folder.join(format!("{name}-ubyte.gz"));
+    let file = |name: &str| {
+        let plain = folder.join(format!("{name}-ubyte"));
+        let compressed = folder.join(format!("{name}-ubyte.gz"));
+        if plain.exists() { plain } else { compressed }
+    };
     json!({
         "format": "idx",
         "train_images": file("train-images-idx3"),
