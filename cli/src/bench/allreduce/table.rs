@@ -100,11 +100,12 @@ mod tests {
             max: 2.25,
         };
         let both = vec![measured("convoy", 0.001), measured("gloo", 0.002)];
-        let expected = "\
-                                                      convoy                                   gloo                    gloo time / convoy time
-   size (B)       count   type  redop   time (us)    algbw    busbw   #wrong   time (us)    algbw    busbw   #wrong  median [min - max]
-    1048576      262144  float    sum      1000.0    1.049    1.049        0      2000.0    0.524    0.524        0  2.00 [1.50 - 2.25]
-";
+        let expected = [
+            "                                                      convoy                                  gloo                   gloo time / convoy time\n",
+            "   size (B)       count   type  redop   time (us)    algbw    busbw   #wrong   time (us)    algbw    busbw   #wrong  median [min - max]\n",
+            "    1048576      262144  float    sum      1000.0    1.049    1.049        0      2000.0    0.524    0.524        0  2.00 [1.50 - 2.25]\n",
+        ]
+        .concat();
         assert_eq!(table(&[row(both, Some(ratio))]), expected);
     }
 
