@@ -119,13 +119,12 @@ async fn run(
     errors: Errors,
 ) -> anyhow::Result<String> {
     let (output, for_output) = pipe()?;
-    command
-        .args(arguments)
-        .stdout(Stdio::from(for_output.try_clone()?));
+    // Each end that this process kept would keep `output` from ending.
     match errors {
         Errors::Shown => command.stderr(Stdio::inherit()),
-        Errors::Kept => command.stderr(Stdio::from(for_output)),
+        Errors::Kept => command.stderr(Stdio::from(for_output.try_clone()?)),
     };
+    command.args(arguments).stdout(Stdio::from(for_output));
     let script = Script(spawner.spawn(command, |_| {})?);
     let child = script.0.clone();
     let read = move || {
@@ -152,5 +151,21 @@ impl Drop for Script {
     fn drop(&mut self) {
         // It has mostly ended.
         let _ = self.0.signal(Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn script_ends_whatever_becomes_of_its_errors() {
+        let spawner = Spawner::start().unwrap();
+        for errors in [Errors::Shown, Errors::Kept] {
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo done"]);
+            let text = run(&spawner, command, &[], errors).await.unwrap();
+            assert_eq!(text.trim(), "done", "{errors:?}");
+        }
     }
 }
