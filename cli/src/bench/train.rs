@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use self::contender::{Contender, Side, end_to_end_contenders, step_contenders};
 use self::workload::Workload;
 use super::arguments::{ModelArgument, TrainArguments};
-use super::group::{Answer, Group};
+use super::group::{Answer, Group, Parts};
 use super::python::Python;
 use super::report::Report;
 use super::statistics::{Spread, rotation, slowest};
@@ -52,6 +52,8 @@ struct Outcome {
     round_seconds: Vec<f64>,
     /// After the last step; random data of the same kind for all.
     loss: f64,
+    /// Where the time of a step went, of each member in each round.
+    parts: Vec<Parts>,
 }
 
 /// Measures everything that was asked for, prints it and writes it.
@@ -230,12 +232,15 @@ impl Outcome {
             step_seconds: Vec::new(),
             round_seconds: Vec::new(),
             loss: f64::NAN,
+            parts: Vec::new(),
         }
     }
 
     fn add(&mut self, answers: Vec<Answer>, end_to_end: bool) {
         let losses: Vec<f64> = answers.iter().filter_map(|answer| answer.loss).collect();
         self.loss = losses.iter().sum::<f64>() / losses.len() as f64;
+        self.parts
+            .extend(answers.iter().filter_map(|answer| answer.parts));
         let times: Vec<_> = answers.into_iter().map(|answer| answer.seconds).collect();
         let steps = slowest(&times);
         let figure = if end_to_end {
