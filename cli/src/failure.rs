@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use convoy_common::partition::PlanError;
 use convoy_common::spec::{SpecErrors, WorkersRefused};
-
-use crate::output::notice;
+use convoy_output::notice;
 
 /// What was typed or written in the spec is wrong.
 pub(crate) const USAGE: u8 = 2;

@@ -8,7 +8,6 @@ mod bench;
 mod commands;
 mod display;
 mod failure;
-mod output;
 mod run;
 mod spec_file;
 mod starting_weights;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use convoy_output::{answer, notice};
 use convoy_process::Spawner;
 use serde_json::{Value, json};
 
@@ -11,7 +12,6 @@ use super::arguments::CommonArguments;
 use super::machine::Machine;
 use super::python::Python;
 use super::statistics::Spread;
-use crate::output::{answer, notice};
 
 /// A benchmark in progress.
 pub(super) struct Report {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use convoy_checkpoint::{Manifest, Overwrite, find_manifest, read_manifest, verify};
+use convoy_output::answer;
 
 use crate::arguments::{ExportArguments, ShowArguments};
 use crate::display::table;
-use crate::output::answer;
 use crate::words::{count, grouped};
 
 /// Takes the model out of a checkpoint.

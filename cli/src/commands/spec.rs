@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use convoy_common::spec::{JobSpec, json_schema};
+use convoy_output::answer;
 
 use crate::arguments::ValidateArguments;
-use crate::output::answer;
 use crate::spec_file::{self, Workload};
 use crate::starting_weights;
 use crate::words::{count, grouped};

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use convoy_common::summary::Outcome;
+use convoy_output::{answer, notice};
 use convoy_proto::v1;
 
 use super::follow::Ending;
 use super::preflight::Checked;
 use crate::display::{closing_rows, table};
 use crate::failure;
-use crate::output::{answer, notice};
 use crate::summary;
 
 /// Writes and prints the outcome; an error that came before the job could start is passed on after that.
