@@ -65,10 +65,17 @@ pub(crate) struct Work {
     pub(crate) spec: JobSpec,
     /// Where the ring listens: the advertised address, any free port.
     pub(crate) data_address: SocketAddr,
-    pub(crate) parent_pid: Option<u32>,
 }
 
 impl Arguments {
+    /// The process that must outlive this one, whatever this one does.
+    pub(crate) fn parent_pid(&self) -> Option<u32> {
+        match &self.bench {
+            Some(bench) => bench.member().parent_pid,
+            None => self.parent_pid,
+        }
+    }
+
     /// # Errors
     /// If an id is malformed or the spec can't be read.
     pub(crate) fn mode(self) -> anyhow::Result<Mode> {
@@ -94,7 +101,6 @@ impl Arguments {
             me,
             spec: read_spec(&spec_file)?,
             data_address: SocketAddr::new(self.advertised_host, 0),
-            parent_pid: self.parent_pid,
         })))
     }
 }
