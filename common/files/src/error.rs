@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+/// The operation that makes a folder.
+pub(crate) const CREATE_FOLDER: &str = "create folder";
+
 /// An operation on a file or folder that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}: {source}{}", path.display(), self.advice())]
@@ -15,10 +18,18 @@ pub struct FileError {
     pub path: PathBuf,
     /// Why it failed.
     pub source: io::Error,
-    /// Bytes that are free on the path's file system, looked up when it was full.
-    pub free_bytes: Option<u64>,
-    /// The first folder of the path that is not there, looked up when something was missing.
-    pub missing_folder: Option<PathBuf>,
+    circumstance: Circumstance,
+}
+
+/// What was looked up when it failed.
+#[derive(Debug)]
+enum Circumstance {
+    /// Nothing that would help.
+    None,
+    /// Bytes that are free on the path's file system, which was full.
+    Free(u64),
+    /// The first folder of the path that is not there. Boxed, as errors that hold this one must not become larger.
+    Missing(Box<Path>),
 }
 
 impl FileError {
@@ -27,18 +38,44 @@ impl FileError {
     #[must_use]
     pub fn new(operation: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
         let source = source.into();
-        let (mut free, mut missing) = (None, None);
-        match Errno::from_io_error(&source) {
-            Some(Errno::NOSPC | Errno::DQUOT) => free = free_bytes(path),
-            Some(Errno::NOENT) => missing = missing_folder(path),
-            Some(_) | None => {}
-        }
+        let circumstance = match Errno::from_io_error(&source) {
+            Some(Errno::NOSPC | Errno::DQUOT) => free_bytes(path).map(Circumstance::Free),
+            Some(Errno::NOENT) => {
+                missing_folder(path).map(|folder| Circumstance::Missing(folder.into()))
+            }
+            Some(_) | None => None,
+        };
         Self {
             operation,
             path: path.to_path_buf(),
             source,
-            free_bytes: free,
-            missing_folder: missing,
+            circumstance: circumstance.unwrap_or(Circumstance::None),
+        }
+    }
+
+    /// The same, told of another path.
+    pub(crate) fn at(self, path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            ..self
+        }
+    }
+
+    /// Bytes that are free on the path's file system, if that was full.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        match self.circumstance {
+            Circumstance::Free(bytes) => Some(bytes),
+            Circumstance::None | Circumstance::Missing(_) => None,
+        }
+    }
+
+    /// The first folder of the path that is not there, if something was missing.
+    #[must_use]
+    pub fn missing_folder(&self) -> Option<&Path> {
+        match &self.circumstance {
+            Circumstance::Missing(folder) => Some(folder),
+            Circumstance::None | Circumstance::Free(_) => None,
         }
     }
 
@@ -48,28 +85,29 @@ impl FileError {
         folder: &Path,
         source: impl Into<io::Error>,
     ) -> Self {
-        let error = Self::new(operation, folder, source);
+        let mut error = Self::new(operation, folder, source);
         let absent = error.source.kind() == io::ErrorKind::NotFound && !folder.exists();
-        Self {
-            missing_folder: error
-                .missing_folder
-                .or_else(|| absent.then(|| folder.to_path_buf())),
-            ..error
+        if absent && error.missing_folder().is_none() {
+            error.circumstance = Circumstance::Missing(folder.into());
         }
+        error
     }
 
     /// What the user can do about it, where that is known.
     fn advice(&self) -> String {
         let kind = self.source.kind();
-        if let Some(free) = self.free_bytes {
+        if let Some(free) = self.free_bytes() {
             format!(
                 "; {free} bytes are free on its file system: make room or choose another folder"
             )
-        } else if let Some(folder) = &self.missing_folder {
+        } else if let Some(folder) = self.missing_folder() {
             format!(
                 "; there is no folder {}: create it, or correct the path",
                 folder.display()
             )
+        } else if self.operation == CREATE_FOLDER && kind == io::ErrorKind::NotFound {
+            // What holds it is there: /proc and its kin take none.
+            "; no folder can be made there: choose another place".to_owned()
         } else if Errno::from_io_error(&self.source) == Some(Errno::NXIO) {
             "; a pipe can be written to once someone reads from it, a socket never".to_owned()
         } else if kind == io::ErrorKind::ReadOnlyFilesystem {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::error::FileError;
+use crate::error::{CREATE_FOLDER, FileError};
 use crate::unfinished::Unfinished;
 
 /// One block of the usual file systems: enough that a full disk refuses it.
@@ -96,7 +96,7 @@ pub fn ensure_folder(folder: &Path) -> Result<(), FileError> {
         Ok(()) => Folder::of(folder)?.sync(),
         // Another process was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(FileError::new("create folder", folder, error)),
+        Err(error) => Err(FileError::new(CREATE_FOLDER, folder, error)),
     }
 }
 
@@ -109,10 +109,7 @@ pub fn probe_writable(folder: &Path) -> Result<(), FileError> {
     ensure_folder(folder)?;
     let opened = Folder::open(folder)?;
     let mut probe =
-        Unfinished::in_folder(&opened, &folder.join("probe")).map_err(|error| FileError {
-            path: folder.into(),
-            ..error
-        })?;
+        Unfinished::in_folder(&opened, &folder.join("probe")).map_err(|error| error.at(folder))?;
     probe
         .file_mut()
         .write_all(&[0; PROBE_BYTES])

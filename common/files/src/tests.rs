@@ -169,9 +169,9 @@ fn advice_names_the_first_folder_that_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("a");
     let error = FileError::new("read", &missing.join("b/file"), rustix::io::Errno::NOENT);
-    assert_eq!(error.missing_folder.as_deref(), Some(missing.as_path()));
+    assert_eq!(error.missing_folder(), Some(missing.as_path()));
     let file = FileError::new("read", &missing, rustix::io::Errno::NOENT);
-    assert_eq!(file.missing_folder, None, "its folder is there");
+    assert_eq!(file.missing_folder(), None, "its folder is there");
 }
 
 #[test]
@@ -326,11 +326,21 @@ fn probing_names_what_stands_in_the_way() {
 }
 
 #[test]
+fn folder_that_cannot_be_made_where_it_was_wanted_is_told_with_what_to_do() {
+    let error = probe_writable(Path::new("/proc/checkpoints")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot create folder /proc/checkpoints: No such file or directory (os error 2); no folder can be made there: \
+         choose another place"
+    );
+}
+
+#[test]
 fn full_disk_is_told_with_the_bytes_that_are_free() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let error = create_new(&path, |_| Err(rustix::io::Errno::NOSPC.into())).unwrap_err();
-    let free = error.free_bytes.unwrap();
+    let free = error.free_bytes().unwrap();
     assert_eq!(
         error.to_string(),
         format!(
@@ -386,7 +396,7 @@ fn fill_up(disk: &Path) {
     let path = disk.join("file");
     let error = create_new(&path, |w| w.write_all(&[1; 200_000])).unwrap_err();
     assert_eq!(
-        error.free_bytes,
+        error.free_bytes(),
         Some(0),
         "looked up while the file was still open: {error}"
     );
