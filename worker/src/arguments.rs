@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use convoy_client::CoordinatorAddress;
 use convoy_common::ids::{Incarnation, JobId, WorkerId, WorkerRef};
-use convoy_common::limits::MAX_SPEC_BYTES;
+use convoy_common::limits::MAX_MESSAGE_BYTES;
 use convoy_common::spec::JobSpec;
 
 use crate::bench::BenchCommand;
@@ -109,9 +109,10 @@ fn read_spec(path: &PathBuf) -> anyhow::Result<JobSpec> {
     let bytes = std::fs::metadata(path)
         .with_context(|| format!("cannot read the job spec {}", path.display()))?
         .len();
-    if bytes > MAX_SPEC_BYTES as u64 {
+    // As JSON it came in a message, and is longer than the TOML that someone wrote.
+    if bytes > MAX_MESSAGE_BYTES as u64 {
         bail!(
-            "the job spec {} has {bytes} bytes, at most {MAX_SPEC_BYTES} are read",
+            "the job spec {} has {bytes} bytes, at most {MAX_MESSAGE_BYTES} are read",
             path.display()
         );
     }
