@@ -8,6 +8,7 @@ mod bench;
 mod commands;
 mod display;
 mod failure;
+mod result_file;
 mod run;
 mod spec_file;
 mod starting_weights;
