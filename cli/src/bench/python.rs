@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
+use convoy_output::notice;
 use convoy_process::{Child, Signal, Spawner};
 
 use super::arguments::PythonArguments;
-use crate::output::notice;
 
 /// The PyTorch that Convoy links, and therefore the one to compare with.
 const TORCH: &str = "2.11.0";

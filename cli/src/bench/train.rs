@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use convoy_output::{answer, notice};
 use convoy_process::{Spawner, sibling_binary};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -20,7 +21,6 @@ use super::group::{Answer, Group, Parts};
 use super::python::Python;
 use super::report::Report;
 use super::statistics::{Spread, rotation, slowest};
-use crate::output::{answer, notice};
 
 const SCRIPT: &str = include_str!("train.py");
 /// Untimed steps of each turn: caches and pages are the other contenders' when it begins.
