@@ -253,6 +253,7 @@ impl Worker<'_> {
                 reason,
             }) => {
                 tracing::warn!(%generation, %attempt, reason, "the group is broken");
+                self.report_progress().await;
                 self.report(convert::broken(attempt, generation, reason))
                     .await;
             }
@@ -322,9 +323,10 @@ impl Worker<'_> {
 
     /// Ends replica and session, in this order for a worker that is whole and in the other for one that failed: the
     /// coordinator must not wait for its reason.
-    async fn finish(self, end: End, session: WorkerSession) -> anyhow::Result<()> {
+    async fn finish(mut self, end: End, session: WorkerSession) -> anyhow::Result<()> {
         self.abort.abort("the worker ends");
         if let End::Failed { reason } = &end {
+            self.report_progress().await;
             self.report(convert::failed(reason.clone())).await;
         }
         drop(self.reporter);
