@@ -4,6 +4,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 
@@ -236,11 +237,13 @@ fn what_cannot_be_replaced_is_told_before_anything_is_written() {
     assert!(names(new.parent().unwrap()).is_empty());
 }
 
-/// The number of a process that has ended.
-fn dead_pid() -> u32 {
-    let mut process = std::process::Command::new("true").spawn().unwrap();
-    process.wait().unwrap();
-    process.id()
+/// A boot of some machine; this one is another, but for a chance of one in 2^48.
+const ELSEWHERE: &str = "0123456789ab";
+
+fn set_age(path: &Path, hours: u64) {
+    let then = SystemTime::now() - Duration::from_secs(hours * 60 * 60);
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_modified(then).unwrap();
 }
 
 #[test]
@@ -248,21 +251,27 @@ fn what_a_killed_writer_left_goes_when_someone_writes_into_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let opened = Folder::of(&path).unwrap();
-    let (dead, here) = (dead_pid(), std::process::id());
-    let held = format!(".held.{dead}-0.convoy.tmp");
+    let boot = crate::temporary::this_boot().unwrap();
+    let held = format!(".held.{boot}-7-0.convoy.tmp");
     let kept = [
-        format!(".file.{here}-7.convoy.tmp"),
         held.clone(),
-        format!(".other.{dead}-3.tmp"),
-        format!("file.{dead}-3.convoy.tmp"),
+        format!(".other.{boot}-7-3.tmp"),
+        format!("file.{boot}-7-3.convoy.tmp"),
+        format!(".file.{boot}-7.convoy.tmp"),
+        format!(".file.{boot}-7-3-1.convoy.tmp"),
+        ".file.convoy.tmp".to_owned(),
     ];
+    // In a container a process gets the number of the one that was killed again and again, this one's here.
+    let here = std::process::id();
     let left = [
-        format!(".file.{dead}-3.convoy.tmp"),
-        format!(".step.g1.{dead}-12.convoy.tmp"),
+        format!(".file.{boot}-{here}-700.convoy.tmp"),
+        format!(".step.g1.{boot}-7-12.convoy.tmp"),
     ];
     for name in kept.iter().chain(&left) {
         fs::write(folder.path().join(name), "half").unwrap();
+        set_age(&folder.path().join(name), 48);
     }
+    fs::write(folder.path().join(&left[0]), "written to just now").unwrap();
     let writer = fs::File::open(folder.path().join(&held)).unwrap();
     writer.lock().unwrap();
     drop(Unfinished::named(&opened, &path).unwrap());
@@ -270,7 +279,7 @@ fn what_a_killed_writer_left_goes_when_someone_writes_into_the_folder() {
     expected.sort();
     assert_eq!(names(folder.path()), expected);
 
-    // The writer, on another machine, is gone now; replacing sweeps as well.
+    // The writer is gone now; replacing sweeps as well.
     drop(writer);
     fs::write(&path, "old").unwrap();
     replace(&path, |w| w.write_all(b"new")).unwrap();
@@ -281,17 +290,50 @@ fn what_a_killed_writer_left_goes_when_someone_writes_into_the_folder() {
 }
 
 #[test]
+fn what_another_boot_left_goes_a_day_after_it_was_last_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let opened = Folder::of(&path).unwrap();
+    let name = |boot: &str, number: u32| format!(".file.{boot}-7-{number}.convoy.tmp");
+    // That nobody holds them shows nothing: the mount may keep a lock to the machine that took it.
+    let ages = [
+        (name(ELSEWHERE, 0), 0),
+        (name(ELSEWHERE, 1), 23),
+        (name(ELSEWHERE, 2), 25),
+        (name("unknown", 3), 23),
+        (name("unknown", 4), 25),
+    ];
+    for (name, hours) in &ages {
+        fs::write(folder.path().join(name), "half").unwrap();
+        set_age(&folder.path().join(name), *hours);
+    }
+    let held = name(ELSEWHERE, 5);
+    let writer = fs::File::create(folder.path().join(&held)).unwrap();
+    writer.lock().unwrap();
+    set_age(&folder.path().join(&held), 25);
+    crate::temporary::sweep(&opened);
+    let kept = [
+        ages[0].0.as_str(),
+        ages[1].0.as_str(),
+        held.as_str(),
+        ages[3].0.as_str(),
+    ];
+    assert_eq!(names(folder.path()), kept);
+}
+
+#[test]
 fn file_that_is_being_written_is_swept_by_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let opened = Folder::of(&path).unwrap();
     let mut file = Unfinished::named(&opened, &path).unwrap();
-    // As if another machine looked at it, where there is no process of this number.
     let [name] = names(folder.path()).try_into().unwrap();
-    let elsewhere = name.replace(
-        &format!(".{}-", std::process::id()),
-        &format!(".{}-", dead_pid()),
-    );
+    crate::temporary::sweep(&opened);
+    assert_eq!(names(folder.path()), [name.as_str()]);
+    // As another machine sees it, where locks are not shared.
+    let boot = crate::temporary::this_boot().unwrap();
+    let elsewhere = name.replace(boot, ELSEWHERE);
+    assert_ne!(name, elsewhere);
     fs::rename(folder.path().join(&name), folder.path().join(&elsewhere)).unwrap();
     crate::temporary::sweep(&opened);
     assert_eq!(names(folder.path()), [elsewhere.as_str()]);
