@@ -1,6 +1,8 @@
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
@@ -225,6 +227,112 @@ fn a_pipe_is_written_to_and_stays_a_pipe() {
     assert_eq!(&heard, b"heard");
     assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
     assert_eq!(names(folder.path()), ["pipe"]);
+}
+
+#[test]
+fn a_socket_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    for error in [
+        probe_replaceable(&socket).unwrap_err(),
+        replace(&socket, |w| w.write_all(b"unheard")).unwrap_err(),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot write {}: it is a socket, and those cannot be opened as files: name a file or a pipe",
+                socket.display()
+            )
+        );
+    }
+    assert_eq!(names(folder.path()), ["socket"]);
+}
+
+#[test]
+fn a_file_that_is_named_by_its_descriptor_gets_the_bytes_at_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(b"first, ").unwrap();
+    let before = fs::metadata(&path).unwrap().ino();
+    let link = folder.path().join("link");
+    symlink(format!("/dev/fd/{}", file.as_raw_fd()), &link).unwrap();
+    for (way, text) in [
+        (
+            format!("/proc/self/fd/{}", file.as_raw_fd()),
+            "then, ".to_owned(),
+        ),
+        (link.to_str().unwrap().to_owned(), "last".to_owned()),
+    ] {
+        let way = Path::new(&way);
+        probe_replaceable(way).unwrap();
+        assert_eq!(replaced_file(way).unwrap(), None);
+        replace(way, |w| w.write_all(text.as_bytes())).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "first, then, last");
+    assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+    // What the descriptor shows as its target names nothing any more.
+    fs::remove_file(&path).unwrap();
+    replace(&link, |w| w.write_all(b"unseen")).unwrap();
+    assert_eq!(names(folder.path()), ["link"]);
+    // Beyond every number that a process gets.
+    let error = probe_replaceable(Path::new("/dev/fd/999999999")).unwrap_err();
+    assert!(error.to_string().contains("No such file"), "{error}");
+}
+
+/// Set in the process that this test starts again with files as its standard output and error.
+const OUTPUTS: &str = "CONVOY_FILES_OUTPUTS";
+
+#[test]
+fn standard_output_keeps_what_was_written_there_before_and_after() {
+    if std::env::var_os(OUTPUTS).is_some() {
+        for (path, mut stream) in [
+            ("/dev/stdout", Box::new(io::stdout()) as Box<dyn Write>),
+            ("/dev/stderr", Box::new(io::stderr())),
+        ] {
+            let path = Path::new(path);
+            // No end of line, so that it is still in a buffer.
+            stream.write_all(b"<before>").unwrap();
+            probe_replaceable(path).unwrap();
+            assert_eq!(replaced_file(path).unwrap(), None);
+            replace(path, |w| w.write_all(b"<written>")).unwrap();
+            stream.write_all(b"<after>\n").unwrap();
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (out, err) = (folder.path().join("out"), folder.path().join("err"));
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "--exact"])
+        .arg("tests::standard_output_keeps_what_was_written_there_before_and_after")
+        .env(OUTPUTS, "files")
+        .stdout(fs::File::create(&out).unwrap())
+        .stderr(fs::File::create(&err).unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{}", fs::read_to_string(&err).unwrap());
+    for file in [out, err] {
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains("<before><written><after>"), "{text}");
+    }
+}
+
+#[test]
+fn standard_output_that_takes_nothing_is_told_before_anything_is_written() {
+    if std::env::var_os(OUTPUTS).is_some() {
+        let error = probe_replaceable(Path::new("/dev/stdout")).unwrap_err();
+        assert!(error.to_string().contains("Bad file descriptor"), "{error}");
+        return;
+    }
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "--exact"])
+        .arg("tests::standard_output_that_takes_nothing_is_told_before_anything_is_written")
+        .env(OUTPUTS, "read")
+        .stdout(fs::File::open("/dev/null").unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success());
 }
 
 #[test]
