@@ -76,8 +76,8 @@ pub(crate) fn completed_epochs(steps: u64, progress: &v1::Progress) -> u32 {
 /// Removes the summary of an earlier run: what is there after this one, however it ends, is its own. A file that is
 /// something else stays until there is something to put in its place.
 pub(crate) fn forget(file: &Path) -> Result<(), FileError> {
-    // Where a link leads to; the link stays.
-    let Ok(file) = file.canonicalize() else {
+    // Where a link leads to; the link stays. What is only written to (`>> all.txt`, named /dev/stdout) is nobody's to remove.
+    let Some(file) = convoy_files::replaced_file(file)? else {
         return Ok(());
     };
     if !is_summary(&file) {

@@ -71,8 +71,8 @@ fn skipped_warning(summary: &RunSummary) -> Option<String> {
     let SkippedSteps { count, .. } = summary.skipped_steps;
     (count > 0).then(|| {
         format!(
-            "{} of {} changed no weights, as their gradients were not finite: the training diverges; lower \
-             optimizer.learning_rate, raise schedule.warmup_epochs or set optimizer.clip_norm",
+            "{} of {} changed no weights, as gradients were not finite: the training may diverge; a lower \
+             optimizer.learning_rate, a higher schedule.warmup_epochs or a set optimizer.clip_norm helps then",
             grouped(count),
             words::count(summary.steps, "step"),
         )
@@ -124,6 +124,10 @@ mod tests {
         assert!(
             warning.starts_with("1,900 of 2,000 steps changed no weights"),
             "{warning}"
+        );
+        assert!(
+            warning.contains("may diverge"),
+            "one step among many shows no more: {warning}"
         );
         assert_eq!(skipped_warning(&summary(&v1::JobView::default())), None);
     }

@@ -1,5 +1,7 @@
 //! What a summary says, from the last view of a job.
 
+use std::os::fd::AsRawFd;
+
 use super::*;
 use crate::result_file;
 
@@ -173,6 +175,16 @@ fn file_of_a_summary_can_be_read_back_and_is_forgotten() {
     forget(&link).unwrap();
     assert!(!file.exists());
     assert!(link.is_symlink());
+}
+
+#[test]
+fn summary_that_is_named_by_an_open_descriptor_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.txt");
+    result_file::write(&file, &failed()).unwrap();
+    let open = std::fs::File::open(&file).unwrap();
+    forget(&PathBuf::from(format!("/dev/fd/{}", open.as_raw_fd()))).unwrap();
+    assert!(file.exists());
 }
 
 #[test]

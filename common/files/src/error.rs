@@ -109,7 +109,7 @@ impl FileError {
             // What holds it is there: /proc and its kin take none.
             "; no folder can be made there: choose another place".to_owned()
         } else if Errno::from_io_error(&self.source) == Some(Errno::NXIO) {
-            "; a pipe can be written to once someone reads from it, a socket never".to_owned()
+            "; a pipe can be written to once someone reads from it".to_owned()
         } else if kind == io::ErrorKind::ReadOnlyFilesystem {
             "; its file system is read-only: choose another folder".to_owned()
         } else if kind == io::ErrorKind::PermissionDenied {

@@ -1,14 +1,15 @@
-//! Where bytes for a path have to go: links, devices and pipes are not replaced.
+//! Where bytes for a path have to go: links, devices, pipes and open descriptors are not replaced.
 
-use std::fs::{File, metadata, read_link};
+use std::fs::{metadata, read_link};
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::FileError;
 use crate::folder::{parent_of, probe_writable};
+use crate::stream::{Output, Stream, is_descriptor};
 
 /// As many links in a row as Linux follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -17,28 +18,47 @@ const MAX_LINKS: usize = 40;
 pub(crate) enum Target {
     /// A regular file, or nothing yet, at this path, whose last part is no link.
     File(PathBuf),
-    /// A device, a pipe or a socket.
-    Stream,
+    /// What is there stays and is written to.
+    Stream(Stream),
 }
 
 impl Target {
     /// What `path` names.
     pub(crate) fn of(path: &Path) -> Result<Self, FileError> {
+        let place = followed(path)?;
+        if let Some(output) = Output::at(&place) {
+            return Ok(Self::Stream(Stream::Own(output)));
+        }
+        let is_open = is_descriptor(&place);
         match metadata(path) {
-            Ok(found) if !found.is_file() && !found.is_dir() => Ok(Self::Stream),
-            Ok(_) => Ok(Self::File(followed(path)?)),
+            Ok(found) if found.is_dir() => Ok(Self::File(place)),
+            Ok(found) if found.file_type().is_socket() => {
+                let why = io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "it is a socket, and those cannot be opened as files: name a file or a pipe",
+                );
+                Err(FileError::new("write", path, why))
+            }
+            Ok(found) if !found.is_file() => Ok(Self::Stream(Stream::Device)),
+            Ok(_) if is_open => Ok(Self::Stream(Stream::OpenFile)),
+            Ok(_) => Ok(Self::File(place)),
             // A link may lead to where nothing is yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self::File(followed(path)?))
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_open => {
+                Ok(Self::File(place))
             }
             Err(error) => Err(FileError::new("look for", path, error)),
         }
     }
 }
 
+/// Where the links of `path` lead to. What an open descriptor shows as its target is only a name that the file had once,
+/// so those are not followed.
 fn followed(path: &Path) -> Result<PathBuf, FileError> {
     let mut place = path.to_path_buf();
     for _ in 0..=MAX_LINKS {
+        if is_descriptor(&place) {
+            return Ok(place);
+        }
         match read_link(&place) {
             Ok(target) => place = parent_of(&place).join(target),
             // No link, or nothing at all.
@@ -56,25 +76,26 @@ fn followed(path: &Path) -> Result<PathBuf, FileError> {
     Err(FileError::new("follow", path, Errno::LOOP))
 }
 
-/// Opens a device or a pipe to be written to. It doesn't wait for someone to read from a pipe: nobody may ever come.
-pub(crate) fn open_stream(path: &Path) -> Result<File, FileError> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let failed = |errno| FileError::new("open", path, errno);
-    let handle = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(failed)?;
-    // Whoever reads may take as long as it wants.
-    rustix::fs::fcntl_setfl(&handle, OFlags::empty()).map_err(failed)?;
-    Ok(File::from(handle))
+/// The file that [`replace`](crate::replace) puts a new one in the place of, or would create: `path`, or where its links
+/// lead to. `None` if what is there is written to instead.
+///
+/// # Errors
+/// If the links lead nowhere, or this user may not look.
+pub fn replaced_file(path: &Path) -> Result<Option<PathBuf>, FileError> {
+    match Target::of(path)? {
+        Target::File(path) => Ok(Some(path)),
+        Target::Stream(_) => Ok(None),
+    }
 }
 
 /// Shows that [`replace`](crate::replace) can write `path`, as far as that can be told without writing it; its folder is
 /// created if it's missing.
 ///
 /// # Errors
-/// If `path` is a folder, or its folder can't be created or written to, or a device refuses this user.
+/// If `path` is a folder or a socket, or its folder can't be created or written to, or a device refuses this user.
 pub fn probe_replaceable(path: &Path) -> Result<(), FileError> {
     match Target::of(path)? {
-        Target::Stream => rustix::fs::access(path, Access::WRITE_OK)
-            .map_err(|errno| FileError::new("write", path, errno)),
+        Target::Stream(stream) => stream.probe(path),
         Target::File(path) if path.is_dir() => Err(FileError::new("write", &path, Errno::ISDIR)),
         Target::File(path) => probe_writable(parent_of(&path)),
     }
