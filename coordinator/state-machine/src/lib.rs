@@ -20,6 +20,7 @@ pub mod node;
 pub mod placement;
 pub mod records;
 pub mod refusal;
+pub mod shared_map;
 pub mod slices;
 pub mod time;
 pub mod view;
