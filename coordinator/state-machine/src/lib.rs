@@ -20,14 +20,18 @@ pub mod node;
 pub mod placement;
 pub mod records;
 pub mod refusal;
+pub mod replica;
 pub mod shared_map;
 pub mod slices;
+pub mod spec;
+pub mod text;
 pub mod time;
+pub mod version;
 pub mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use cluster::Cluster;
-pub use command::{Command, Outcome};
+pub use command::{Answer, Command, Envelope, Outcome};
 pub use refusal::Refusal;

@@ -1,7 +1,10 @@
-//! Stories of whole jobs, one refusal after another, and random histories.
+//! Stories of whole jobs, one refusal after another, and whose words count.
 
 mod causes;
+mod clients;
+mod fences;
 mod fixtures;
-mod properties;
+mod lists;
 mod refusals;
 mod stories;
+mod upgrades;
