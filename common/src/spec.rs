@@ -40,7 +40,7 @@ pub use problem::{Place, Problem, SpecErrors};
 pub use schedule::{ScheduleName, ScheduleSpec};
 pub use shape::json_schema;
 pub use training::{MemoryFormat, Precision, Reproducibility, TrainingSpec};
-pub use workers::WorkersRefused;
+pub use workers::{WorkerBounds, WorkersRefused};
 
 /// A job: model, data and how to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
