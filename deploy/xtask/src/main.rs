@@ -15,6 +15,7 @@ mod staging;
 mod steps;
 mod system_packages;
 mod test_run;
+mod torchvision;
 mod workspace;
 
 use std::path::PathBuf;
