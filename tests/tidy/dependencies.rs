@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
@@ -21,6 +21,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
         &["convoy-common", "convoy-proto", "convoy-wire"],
     ),
     ("convoy-state-machine", &["convoy-common"]),
+    ("convoy-journal", &["convoy-files"]),
     (
         "convoy-coordinator",
         &[
