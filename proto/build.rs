@@ -1,8 +1,11 @@
-//! Generates the types from `proto/convoy.proto` without a protoc on the machine.
+//! Generates the types from the files in `proto/` without a protoc on the machine.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed=proto/convoy.proto");
-    let descriptors = protox::compile(["convoy.proto"], ["proto"])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::compile(["convoy.proto", "raft.proto"], ["proto"])?;
+    tonic_prost_build::configure()
+        // Entries are handed on without being copied.
+        .bytes(".convoy.raft.v1")
+        .compile_fds(descriptors)?;
     Ok(())
 }
