@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
@@ -21,6 +21,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
         &["convoy-common", "convoy-proto", "convoy-wire"],
     ),
     ("convoy-state-machine", &["convoy-common"]),
+    ("convoy-consensus", &["convoy-journal", "convoy-proto"]),
     ("convoy-journal", &["convoy-files"]),
     (
         "convoy-coordinator",
@@ -100,10 +101,13 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-checkpoint",
             "convoy-client",
             "convoy-common",
+            "convoy-consensus",
             "convoy-data",
             "convoy-files",
+            "convoy-journal",
             "convoy-process",
             "convoy-proto",
+            "convoy-state-machine",
         ],
     ),
 ];

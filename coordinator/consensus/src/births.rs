@@ -42,8 +42,12 @@ impl<D: Disk> Births<D> {
             return Ok(None);
         }
         let bytes = read(&*disk).map_err(|source| failed("read", source))?;
-        let births = parse(&bytes).map_err(|found| ReplicaError::BirthsDamaged { file: FILE, found })?;
-        let known = births.births.iter().map(|birth| (birth.replica, birth.birth));
+        let births =
+            parse(&bytes).map_err(|found| ReplicaError::BirthsDamaged { file: FILE, found })?;
+        let known = births
+            .births
+            .iter()
+            .map(|birth| (birth.replica, birth.birth));
         Ok(Some(Self {
             disk,
             known: known.collect(),
@@ -112,17 +116,25 @@ fn read<D: Disk>(disk: &D) -> io::Result<Vec<u8>> {
 
 fn parse(bytes: &[u8]) -> Result<v1::Births, String> {
     let Some((header, payload)) = bytes.split_at_checked(HEADER_BYTES) else {
-        return Err(format!("{} bytes, a header has {HEADER_BYTES}", bytes.len()));
+        return Err(format!(
+            "{} bytes, a header has {HEADER_BYTES}",
+            bytes.len()
+        ));
     };
     let (magic, numbers) = header.split_at(MAGIC.len());
     if magic != MAGIC {
-        return Err(format!("it begins with {magic:02x?} instead of {MAGIC:02x?}"));
+        return Err(format!(
+            "it begins with {magic:02x?} instead of {MAGIC:02x?}"
+        ));
     }
     let (length, checksum) = numbers.split_at(4);
     let length = u32::from_le_bytes(length.try_into().unwrap_or_default());
     let checksum = u32::from_le_bytes(checksum.try_into().unwrap_or_default());
     if payload.len() != length as usize {
-        return Err(format!("{} bytes follow the header, not {length}", payload.len()));
+        return Err(format!(
+            "{} bytes follow the header, not {length}",
+            payload.len()
+        ));
     }
     let found = crc32c::crc32c(payload);
     if found != checksum {

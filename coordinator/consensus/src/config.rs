@@ -105,7 +105,9 @@ impl ReplicaConfig {
                 "max_uncommitted_bytes is {} and max_message_bytes {}: no message could be filled",
                 limits.max_uncommitted_bytes, limits.max_message_bytes
             )
-        } else if limits.journal.max_entry_bytes() < limits.max_entry_bytes.saturating_add(ENTRY_OVERHEAD_BYTES) {
+        } else if limits.journal.max_entry_bytes()
+            < limits.max_entry_bytes.saturating_add(ENTRY_OVERHEAD_BYTES)
+        {
             format!(
                 "max_entry_bytes is {} and an entry of the journal holds {}",
                 limits.max_entry_bytes,

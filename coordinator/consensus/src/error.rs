@@ -54,9 +54,7 @@ pub enum ReplicaError {
         last_index: u64,
     },
     /// The file that says when the folder was created is damaged.
-    #[error(
-        "{file} is damaged: {found}; restore it, or replace this replica by a new one"
-    )]
+    #[error("{file} is damaged: {found}; restore it, or replace this replica by a new one")]
     BirthsDamaged {
         /// The file.
         file: &'static str,
@@ -111,7 +109,9 @@ pub enum Fatal {
         own: u64,
     },
     /// A committed entry can't be read.
-    #[error("committed entry {index} cannot be read: {reason}; a newer release may have written it")]
+    #[error(
+        "committed entry {index} cannot be read: {reason}; a newer release may have written it"
+    )]
     MalformedEntry {
         /// Which.
         index: u64,
@@ -172,6 +172,14 @@ pub enum Refused {
     NothingLogged {
         /// Who asks.
         from: ReplicaId,
+    },
+    /// Brings commands, and the disk is nearly full. Votes and what a new leader needs are still taken.
+    #[error("commands of {from} are not taken: {reason}")]
+    DiskFull {
+        /// Who sent them.
+        from: ReplicaId,
+        /// With the numbers.
+        reason: String,
     },
     /// Breaks the rules of the protocol.
     #[error("a message of {from} makes no sense: {reason}")]
@@ -275,5 +283,9 @@ fn not_leader(leader: Option<ReplicaId>) -> String {
 }
 
 fn silent(is_active: bool) -> &'static str {
-    if is_active { "" } else { " and was not heard of lately" }
+    if is_active {
+        ""
+    } else {
+        " and was not heard of lately"
+    }
 }

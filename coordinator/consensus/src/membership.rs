@@ -4,7 +4,9 @@ use bytes::Bytes;
 use convoy_journal::SnapshotMeta;
 use convoy_proto::raft::v1;
 use prost::Message as _;
-use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState};
+use raft::eraftpb::{
+    ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState,
+};
 
 use crate::config::ReplicaId;
 use crate::error::Rejected;
@@ -139,7 +141,9 @@ impl MembershipChange {
             Self::Remove(id) | Self::Replace { remove: id, .. } if id == leader => {
                 Err(Rejected::RemovesLeader { leader })
             }
-            Self::AddLearner(_) | Self::Promote(_) | Self::Remove(_) | Self::Replace { .. } => Ok(()),
+            Self::AddLearner(_) | Self::Promote(_) | Self::Remove(_) | Self::Replace { .. } => {
+                Ok(())
+            }
         }
     }
 

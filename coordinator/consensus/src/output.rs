@@ -118,9 +118,9 @@ impl Role {
     #[must_use]
     pub fn term(self) -> u64 {
         match self {
-            Self::Leader { term, .. }
-            | Self::Follower { term, .. }
-            | Self::Candidate { term } => term,
+            Self::Leader { term, .. } | Self::Follower { term, .. } | Self::Candidate { term } => {
+                term
+            }
         }
     }
 }

@@ -81,7 +81,8 @@ impl Reads {
     /// All that waits is answered as if it had been confirmed.
     pub(crate) fn confirm_waiting(&mut self, index: u64) {
         let waiting = self.waiting.drain(..);
-        self.answered.extend(waiting.map(|read| (read.id, Ok(index))));
+        self.answered
+            .extend(waiting.map(|read| (read.id, Ok(index))));
     }
 
     /// Reads of rounds that may be lost wait again: all of them after a change of leader, else those sent too long ago.

@@ -110,7 +110,8 @@ impl<D: Disk> Replica<D> {
             return;
         }
         self.now += 1;
-        self.reads.expire(self.now, self.config.read_timeout_ticks());
+        self.reads
+            .expire(self.now, self.config.read_timeout_ticks());
         self.look_for_room();
         // A replica that is behind with its disk is behind with its clock: raft-rs assumes that whoever starts an
         // election has everything on disk.
@@ -190,12 +191,11 @@ impl<D: Disk> Replica<D> {
         }
     }
 
-    /// Starts an election now, if this is a voter: for a cluster of one, which need not wait.
+    /// Starts an election now, if this is a voter: for a cluster of one, which need not wait. A replica that has just
+    /// started knows its members after its first [`advance`](Self::advance).
     pub fn campaign(&mut self) {
         let raft = &self.raw.raft;
-        if self.is_stopping()
-            || !raft.promotable()
-            || !raft.raft_log.unstable_entries().is_empty()
+        if self.is_stopping() || !raft.promotable() || !raft.raft_log.unstable_entries().is_empty()
         {
             return;
         }
@@ -283,7 +283,9 @@ impl<D: Disk> Replica<D> {
         match self.journal.room() {
             Ok(room) if room.is_enough() => self.no_room = None,
             Ok(room) => self.no_room = Some(room.to_string()),
-            Err(error) => tracing::warn!(%error, "the file system does not say how much room there is"),
+            Err(error) => {
+                tracing::warn!(%error, "the file system does not say how much room there is")
+            }
         }
     }
 

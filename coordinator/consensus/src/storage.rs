@@ -30,7 +30,9 @@ impl LogStore {
         entries: Vec<Entry>,
         snapshot: Option<SnapshotMeta>,
     ) -> Self {
-        let members = snapshot.as_ref().map_or_else(ConfState::default, conf_state);
+        let members = snapshot
+            .as_ref()
+            .map_or_else(ConfState::default, conf_state);
         Self {
             initial: RaftState::new(hard_state, members),
             start,
@@ -71,7 +73,8 @@ impl LogStore {
             return;
         };
         let kept = first.index.saturating_sub(self.start.index + 1);
-        self.entries.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        self.entries
+            .truncate(usize::try_from(kept).unwrap_or(usize::MAX));
         assert_eq!(self.last_index() + 1, first.index, "entries leave no gap");
         self.entries.extend(entries.iter().cloned());
     }
@@ -133,7 +136,10 @@ impl Storage for LogStore {
         if low <= self.start.index {
             return Err(StorageError::Compacted.into());
         }
-        assert!(high <= self.last_index() + 1, "raft-rs asks for entries that exist");
+        assert!(
+            high <= self.last_index() + 1,
+            "raft-rs asks for entries that exist"
+        );
         let most = max_size.into().unwrap_or(u64::MAX);
         let mut bytes = 0;
         let mut taken = Vec::new();

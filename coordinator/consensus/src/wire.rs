@@ -36,12 +36,7 @@ pub(crate) fn from_journal(entry: convoy_journal::Entry) -> eraftpb::Entry {
     raft_entry(entry.index, entry.term, kind, entry.data.into())
 }
 
-fn raft_entry(
-    index: u64,
-    term: u64,
-    kind: eraftpb::EntryType,
-    data: Bytes,
-) -> eraftpb::Entry {
+fn raft_entry(index: u64, term: u64, kind: eraftpb::EntryType, data: Bytes) -> eraftpb::Entry {
     let mut entry = eraftpb::Entry {
         index,
         term,
@@ -78,12 +73,7 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    pub(crate) fn seal(
-        self,
-        to: u64,
-        term: u64,
-        body: v1::raft_message::Body,
-    ) -> v1::RaftMessage {
+    pub(crate) fn seal(self, to: u64, term: u64, body: v1::raft_message::Body) -> v1::RaftMessage {
         v1::RaftMessage {
             cluster: self.cluster,
             from: self.from,

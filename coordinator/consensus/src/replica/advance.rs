@@ -48,14 +48,19 @@ impl<D: Disk> Replica<D> {
     fn send_refusals(&mut self, send: &mut Send<'_>) {
         let (envelope, term) = (self.envelope(), self.raw.raft.term);
         for (to, refusal) in std::mem::take(&mut self.refusals) {
-            send(ReplicaId(to), envelope.seal(to, term, Body::Refusal(refusal)));
+            send(
+                ReplicaId(to),
+                envelope.seal(to, term, Body::Refusal(refusal)),
+            );
         }
     }
 
     /// Puts waiting commands into entries, as long as raft-rs takes them.
     fn propose_waiting(&mut self) {
         while self.proposals.has_waiting() && self.raw.raft.state == StateRole::Leader {
-            let batch = self.proposals.next_batch(self.config.limits.max_entry_bytes);
+            let batch = self
+                .proposals
+                .next_batch(self.config.limits.max_entry_bytes);
             let ids: Vec<ProposalId> = batch.iter().map(|(id, _)| *id).collect();
             let data = payload::encode(self.author, batch.clone());
             if !self.raw_propose(data) {
@@ -122,7 +127,8 @@ impl<D: Disk> Replica<D> {
             self.send_all(promising, send, out);
         }
         for state in ready.take_read_states() {
-            self.reads.confirm(self.author, &state.request_ctx, state.index);
+            self.reads
+                .confirm(self.author, &state.request_ctx, state.index);
         }
         let mut committed = ready.take_committed_entries();
         let mut light = self.raw.advance_append(ready);
@@ -209,7 +215,11 @@ impl<D: Disk> Replica<D> {
             index: entry.index,
             term: entry.term,
         };
-        assert_eq!(position.index, self.applied.index + 1, "entries come in order");
+        assert_eq!(
+            position.index,
+            self.applied.index + 1,
+            "entries come in order"
+        );
         self.applied = position;
         let malformed = |reason: String| Fatal::MalformedEntry {
             index: position.index,
@@ -226,7 +236,11 @@ impl<D: Disk> Replica<D> {
                     out.committed.push(Committed {
                         index: position.index,
                         term: position.term,
-                        proposal: if is_own { self.proposals.committed(id) } else { None },
+                        proposal: if is_own {
+                            self.proposals.committed(id)
+                        } else {
+                            None
+                        },
                         data: command.data,
                     });
                 }

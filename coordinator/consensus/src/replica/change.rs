@@ -61,10 +61,9 @@ impl<D: Disk> Replica<D> {
     fn check_caught_up(&self, replica: ReplicaId) -> Result<(), Rejected> {
         let raft = &self.raw.raft;
         let last_index = raft.raft_log.last_index();
-        let (matched, is_active) = raft
-            .prs()
-            .get(replica.0)
-            .map_or((0, false), |progress| (progress.matched, progress.recent_active));
+        let (matched, is_active) = raft.prs().get(replica.0).map_or((0, false), |progress| {
+            (progress.matched, progress.recent_active)
+        });
         if is_active && matched + CAUGHT_UP_ENTRIES >= last_index {
             return Ok(());
         }

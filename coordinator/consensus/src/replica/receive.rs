@@ -3,7 +3,7 @@
 use convoy_journal::Disk;
 use convoy_proto::raft::v1;
 use raft::StateRole;
-use raft::eraftpb::{Message, MessageType};
+use raft::eraftpb::{EntryType, Message, MessageType};
 
 use super::Replica;
 use super::start::FOUNDING_TERM;
@@ -22,8 +22,7 @@ impl<D: Disk> Replica<D> {
         }
         let (from, birth) = (ReplicaId(message.from), message.birth);
         self.check_envelope(&message)?;
-        let checked =
-            incoming(message).map_err(|reason| Refused::Malformed { from, reason })?;
+        let checked = incoming(message).map_err(|reason| Refused::Malformed { from, reason })?;
         self.learn_births(&[v1::Birth {
             replica: from.0,
             birth,
@@ -128,6 +127,12 @@ impl<D: Disk> Replica<D> {
         if asks_for_vote && last_index == 0 {
             return Err(Refused::NothingLogged { from });
         }
+        if let Some(reason) = &self.no_room
+            && brings_commands(message)
+        {
+            let reason = reason.clone();
+            return Err(Refused::DiskFull { from, reason });
+        }
         // A leader tells a follower only of commits that the follower acknowledged.
         if kind == MessageType::MsgHeartbeat
             && message.term >= raft.term
@@ -167,4 +172,11 @@ impl<D: Disk> Replica<D> {
             }
         }
     }
+}
+
+fn brings_commands(message: &Message) -> bool {
+    let is_command = |entry: &raft::eraftpb::Entry| {
+        entry.get_entry_type() == EntryType::EntryNormal && !entry.data.is_empty()
+    };
+    message.get_msg_type() == MessageType::MsgAppend && message.get_entries().iter().any(is_command)
 }

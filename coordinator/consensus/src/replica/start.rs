@@ -68,8 +68,7 @@ impl<D: Disk> Replica<D> {
         if Births::open(Arc::clone(&disk))?.is_some() {
             return Err(ReplicaError::AlreadyCreated { id: config.id });
         }
-        let (mut journal, recovered) =
-            Journal::open(Arc::clone(&disk), config.limits.journal)?;
+        let (mut journal, recovered) = Journal::open(Arc::clone(&disk), config.limits.journal)?;
         match recovered.identity {
             Some(found) => check_identity(found, &config)?,
             None => journal.initialise(identity(&config))?,
@@ -120,10 +119,12 @@ impl<D: Disk> Replica<D> {
                 }
             });
         };
-        let birth = births.of(config.id.0).ok_or_else(|| ReplicaError::BirthsDamaged {
-            file: births::FILE,
-            found: format!("it does not name {}", config.id),
-        })?;
+        let birth = births
+            .of(config.id.0)
+            .ok_or_else(|| ReplicaError::BirthsDamaged {
+                file: births::FILE,
+                found: format!("it does not name {}", config.id),
+            })?;
         let start = Start {
             restore: recovered.snapshot.clone(),
             torn_bytes: recovered.torn_bytes,

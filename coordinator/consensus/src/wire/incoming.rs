@@ -26,7 +26,9 @@ pub(crate) enum Incoming {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn incoming(message: v1::RaftMessage) -> Result<Incoming, String> {
-    let body = message.body.ok_or("it has no body, or one of a newer release")?;
+    let body = message
+        .body
+        .ok_or("it has no body, or one of a newer release")?;
     let (from, to, term) = (message.from, message.to, message.term);
     let new = |kind: MessageType, term: u64| {
         let mut new = Message {
@@ -90,9 +92,7 @@ pub(crate) fn incoming(message: v1::RaftMessage) -> Result<Incoming, String> {
             message
         }
         Body::TimeoutNow(v1::TimeoutNow {}) => new(MessageType::MsgTimeoutNow, term),
-        Body::ReadIndex(read) => {
-            with_read(new(MessageType::MsgReadIndex, 0), read.read)?
-        }
+        Body::ReadIndex(read) => with_read(new(MessageType::MsgReadIndex, 0), read.read)?,
         Body::ReadIndexResponse(response) => {
             let mut message = new(MessageType::MsgReadIndexResp, term);
             message.index = index(response.index)?;
@@ -135,7 +135,12 @@ fn converted(position: u64, entry: v1::Entry) -> Result<Entry, String> {
     let kind = match v1::EntryKind::try_from(entry.kind) {
         Ok(v1::EntryKind::Command) => EntryType::EntryNormal,
         Ok(v1::EntryKind::Membership) => EntryType::EntryConfChangeV2,
-        Err(_) => return Err(format!("entry {position} is of unknown kind {}", entry.kind)),
+        Err(_) => {
+            return Err(format!(
+                "entry {position} is of unknown kind {}",
+                entry.kind
+            ));
+        }
     };
     Ok(raft_entry(position, entry.term, kind, entry.data))
 }
@@ -154,10 +159,7 @@ fn fill_append_response(
     Ok(message)
 }
 
-fn fill_vote_request(
-    mut message: Message,
-    request: &v1::VoteRequest,
-) -> Result<Message, String> {
+fn fill_vote_request(mut message: Message, request: &v1::VoteRequest) -> Result<Message, String> {
     message.index = index(request.last_index)?;
     message.log_term = index(request.last_term)?;
     message.commit = index(request.commit)?;
@@ -190,7 +192,9 @@ fn checked_meta(install: v1::InstallSnapshot) -> Result<SnapshotMeta, String> {
         && next.is_subset(&outgoing)
         && next.is_disjoint(&voters)
         && (!meta.auto_leave || !outgoing.is_empty())
-        && [&voters, &outgoing, &learners].iter().all(|ids| !ids.contains(&0));
+        && [&voters, &outgoing, &learners]
+            .iter()
+            .all(|ids| !ids.contains(&0));
     if !fits {
         return Err(format!("its snapshot cannot be: {meta:?}"));
     }
