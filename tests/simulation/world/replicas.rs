@@ -52,8 +52,15 @@ impl World {
     }
 
     pub(super) fn restart(&mut self, id: u64) -> Checked {
+        let crashes = !self.is_calm() && self.random.chance(self.plan.crash.midway_permille / 4);
+        let changes = self.random.below(12);
         match self.nodes.get(&id) {
-            Some(node) if node.running.is_none() => self.start(id),
+            Some(node) if node.running.is_none() => {
+                if crashes {
+                    node.disk.crash_after(Some(changes));
+                }
+                self.start(id)
+            }
             Some(_) | None => Ok(()),
         }
     }
