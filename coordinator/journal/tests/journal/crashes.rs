@@ -54,9 +54,14 @@ impl Life {
             .crash_after((!self.random.one_in(4)).then_some(changes));
     }
 
+    /// The machine stops, or only the process.
     fn crash(&mut self) {
         self.log = None;
-        self.disk = self.disk.crash();
+        self.disk = if self.random.one_in(4) {
+            self.disk.kill()
+        } else {
+            self.disk.crash()
+        };
         self.crashes += 1;
     }
 
