@@ -171,12 +171,11 @@ impl Node {
         self.running = None;
         self.is_advance_due = false;
         self.fails_syncs = false;
-        if with_machine || self.disk.has_crashed() {
-            self.disk = self.disk.crash();
+        self.disk = if with_machine {
+            self.disk.crash()
         } else {
-            self.disk.crash_after(None);
-            self.disk.fail_sync_after(None);
-        }
+            self.disk.kill()
+        };
     }
 
     /// Where the log on the disk ends, while the process is down; none if it can't be opened.

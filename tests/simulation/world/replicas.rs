@@ -253,7 +253,9 @@ impl World {
         } else {
             // After a failed sync the system's cache shows bytes that are not on the disk, and later syncs don't write them:
             // only the machine's restart shows what is.
-            self.crash(id, fails_syncs);
+            let machine_permille = self.plan.crash.machine_permille;
+            let with_machine = fails_syncs || (has_crashed && self.random.chance(machine_permille));
+            self.crash(id, with_machine);
         }
         Ok(())
     }
