@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 22] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
+    ("convoy-output", &[]),
     ("convoy-process", &[]),
     ("convoy-telemetry", &[]),
     ("convoy-wire", &["convoy-common", "convoy-proto"]),
@@ -21,8 +22,11 @@ const ALLOWED: [(&str, &[&str]); 22] = [
         &["convoy-common", "convoy-proto", "convoy-wire"],
     ),
     ("convoy-state-machine", &["convoy-common"]),
-    ("convoy-consensus", &["convoy-journal", "convoy-proto"]),
     ("convoy-journal", &["convoy-files"]),
+    (
+        "convoy-consensus",
+        &["convoy-common", "convoy-journal", "convoy-proto"],
+    ),
     (
         "convoy-coordinator",
         &[
@@ -56,6 +60,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "convoy-client",
             "convoy-common",
             "convoy-files",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
@@ -72,6 +77,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "convoy-data",
             "convoy-files",
             "convoy-membership",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
@@ -89,12 +95,13 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "convoy-coordinator",
             "convoy-data",
             "convoy-files",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["convoy-output"]),
     (
         "cluster-tests",
         &[
