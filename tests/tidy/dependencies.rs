@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
@@ -22,6 +22,11 @@ const ALLOWED: [(&str, &[&str]); 21] = [
         &["convoy-common", "convoy-proto", "convoy-wire"],
     ),
     ("convoy-state-machine", &["convoy-common"]),
+    ("convoy-journal", &["convoy-files"]),
+    (
+        "convoy-consensus",
+        &["convoy-common", "convoy-journal", "convoy-proto"],
+    ),
     (
         "convoy-coordinator",
         &[
@@ -103,10 +108,13 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-checkpoint",
             "convoy-client",
             "convoy-common",
+            "convoy-consensus",
             "convoy-data",
             "convoy-files",
+            "convoy-journal",
             "convoy-process",
             "convoy-proto",
+            "convoy-state-machine",
         ],
     ),
 ];
