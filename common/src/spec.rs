@@ -8,6 +8,7 @@ mod document;
 mod finding;
 mod json;
 mod key_path;
+mod message;
 mod model;
 mod nearest;
 mod optimizer;
@@ -32,7 +33,8 @@ use serde::{Deserialize, Serialize};
 use crate::limits::MAX_DATA_SHARDS;
 
 pub use data::{AugmentSpec, DataFiles, DataFormat, DataSpec, IdxPaths};
-pub use model::{ModelName, ModelSpec, Stem};
+pub use message::{SpecTooLong, check_message};
+pub use model::{ImagesTooSmall, ModelName, ModelSpec, Stem};
 pub use optimizer::{OptimizerName, OptimizerSpec};
 pub use problem::{Place, Problem, SpecErrors};
 pub use schedule::{ScheduleName, ScheduleSpec};

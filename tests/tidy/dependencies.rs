@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 22] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
+    ("convoy-output", &[]),
     ("convoy-process", &[]),
     ("convoy-telemetry", &[]),
     ("convoy-wire", &["convoy-common", "convoy-proto"]),
@@ -56,6 +57,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "convoy-client",
             "convoy-common",
             "convoy-files",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
@@ -72,6 +74,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "convoy-data",
             "convoy-files",
             "convoy-membership",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
@@ -89,12 +92,13 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "convoy-coordinator",
             "convoy-data",
             "convoy-files",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["convoy-output"]),
     (
         "cluster-tests",
         &[

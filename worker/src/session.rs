@@ -12,12 +12,13 @@ use convoy_proto::{PROTOCOL_VERSION, v1};
 use convoy_telemetry::Label;
 use convoy_wire as words;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::arguments::Work;
 use crate::check::BUILD;
 use crate::convert::{self, Directive};
-use crate::replica::{Command, Event, Group, Outlets, Replica};
+use crate::replica::{Command, Event, Group, Outlets, Progress, Replica};
 
 /// The coordinator was there when the agent started this process.
 const SESSION_LIMIT: Duration = Duration::from_secs(30);
@@ -58,18 +59,19 @@ pub(crate) async fn run(work: Work, label: &Label) -> anyhow::Result<()> {
     };
     let mut session = WorkerSession::open(&work.coordinator, hello, SESSION_LIMIT).await?;
     let membership = Membership::new(work.me.clone());
-    let (replica, outlets) =
+    let (replica, Outlets { events, progress }) =
         Replica::start(work.spec, work.me, listener).context("could not start the replica")?;
     let reporter = session.reporter();
     let mut worker = Worker {
         membership,
         replica,
+        progress,
         reporter,
         label,
         abort: AbortHandle::new(),
         rank: None,
     };
-    let end = worker.work(&mut session, outlets).await?;
+    let end = worker.work(&mut session, events).await?;
     worker.finish(end, session).await
 }
 
@@ -77,6 +79,8 @@ pub(crate) async fn run(work: Work, label: &Label) -> anyhow::Result<()> {
 struct Worker<'a> {
     membership: Membership,
     replica: Replica,
+    /// Written by the replica at every step.
+    progress: watch::Receiver<Progress>,
     reporter: Reporter<WorkerSide>,
     label: &'a Label,
     /// Of the group that stands or is being built.
@@ -86,11 +90,11 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    async fn work(&mut self, session: &mut WorkerSession, outlets: Outlets) -> anyhow::Result<End> {
-        let Outlets {
-            mut events,
-            mut progress,
-        } = outlets;
+    async fn work(
+        &mut self,
+        session: &mut WorkerSession,
+        mut events: mpsc::Receiver<Event>,
+    ) -> anyhow::Result<End> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut ticks = interval(PROGRESS_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,10 +110,7 @@ impl Worker<'_> {
                     None => ControlFlow::Break(End::Failed { reason: "the replica thread ended".to_owned() }),
                 },
                 _ = ticks.tick() => {
-                    if self.rank == Some(Rank(0)) && progress.has_changed().unwrap_or(false) {
-                        let newest = convert::progress(&progress.borrow_and_update());
-                        self.report(newest).await;
-                    }
+                    self.report_progress().await;
                     ControlFlow::Continue(())
                 }
                 _ = terminate.recv() => ControlFlow::Break(End::Terminated),
@@ -182,6 +183,7 @@ impl Worker<'_> {
                 step,
                 counts,
             } => {
+                self.report_progress().await;
                 if self.rank == Some(Rank(0)) {
                     self.report(convert::evaluated(generation, step, &counts))
                         .await;
@@ -270,9 +272,21 @@ impl Worker<'_> {
             Output::Report(Report::Trained {
                 generation,
                 position,
-            }) => self.report(convert::trained(generation, position)).await,
+            }) => {
+                self.report_progress().await;
+                self.report(convert::trained(generation, position)).await;
+            }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Says how far the job is, if this is rank 0 and that is news. Also before every report that may be the job's last: a
+    /// short job is over before the first tick.
+    async fn report_progress(&mut self) {
+        if self.rank == Some(Rank(0)) && self.progress.has_changed().unwrap_or(false) {
+            let newest = convert::progress(&self.progress.borrow_and_update());
+            self.report(newest).await;
+        }
     }
 
     async fn report(&self, report: v1::worker_report::Report) {

@@ -38,6 +38,21 @@ pub(super) struct Answer {
     /// The last loss, so that one can see that all train the same.
     #[serde(default)]
     pub(super) loss: Option<f64>,
+    /// Mean seconds of a step by part, of contenders that know.
+    #[serde(default)]
+    pub(super) parts: Option<Parts>,
+}
+
+/// Mean seconds of a step by part; see `convoy_training::StepTimes`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Parts {
+    /// Waiting for batches.
+    pub(super) data: f64,
+    pub(super) forward: f64,
+    pub(super) backward: f64,
+    /// Waiting for reductions that backward did not hide.
+    pub(super) reduction: f64,
+    pub(super) update: f64,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
@@ -157,10 +157,148 @@ fn missing_folder_is_named_with_the_reason() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot open folder {}: No such file or directory (os error 2)",
+            "cannot open folder {0}: No such file or directory (os error 2); there is no folder {0}: create it, or \
+             correct the path",
             missing.display()
         )
     );
+}
+
+#[test]
+fn advice_names_the_first_folder_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("a");
+    let error = FileError::new("read", &missing.join("b/file"), rustix::io::Errno::NOENT);
+    assert_eq!(error.missing_folder(), Some(missing.as_path()));
+    let file = FileError::new("read", &missing, rustix::io::Errno::NOENT);
+    assert_eq!(file.missing_folder(), None, "its folder is there");
+}
+
+#[test]
+fn a_link_stays_and_its_target_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("disk")).unwrap();
+    let (link, target) = (
+        folder.path().join("link"),
+        folder.path().join("disk/target"),
+    );
+    symlink("middle", &link).unwrap();
+    symlink("disk/target", folder.path().join("middle")).unwrap();
+    // First to where nothing is yet.
+    for text in ["first", "second"] {
+        replace(&link, |w| w.write_all(text.as_bytes())).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), text);
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("middle"));
+    }
+    assert_eq!(names(folder.path()), ["disk", "link", "middle"]);
+    probe_replaceable(&link).unwrap();
+    symlink("round", folder.path().join("round")).unwrap();
+    let error = replace(&folder.path().join("round"), |_| Ok(())).unwrap_err();
+    assert!(
+        error.to_string().contains("symbolic links"),
+        "a link to itself leads nowhere: {error}"
+    );
+}
+
+#[test]
+fn a_pipe_is_written_to_and_stays_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let error = replace(&pipe, |w| w.write_all(b"unheard")).unwrap_err();
+    assert!(
+        error.to_string().contains("once someone reads from it"),
+        "{error}"
+    );
+    // Opened to write as well, so that it waits for nobody.
+    let mut reader = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&pipe)
+        .unwrap();
+    probe_replaceable(&pipe).unwrap();
+    replace(&pipe, |w| w.write_all(b"heard")).unwrap();
+    let mut heard = [0; 5];
+    reader.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"heard");
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert_eq!(names(folder.path()), ["pipe"]);
+}
+
+#[test]
+fn what_cannot_be_replaced_is_told_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = probe_replaceable(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("Is a directory"), "{error}");
+    let new = folder.path().join("reports/summary.json");
+    probe_replaceable(&new).unwrap();
+    assert!(names(new.parent().unwrap()).is_empty());
+}
+
+/// The number of a process that has ended.
+fn dead_pid() -> u32 {
+    let mut process = std::process::Command::new("true").spawn().unwrap();
+    process.wait().unwrap();
+    process.id()
+}
+
+#[test]
+fn what_a_killed_writer_left_goes_when_someone_writes_into_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let opened = Folder::of(&path).unwrap();
+    let (dead, here) = (dead_pid(), std::process::id());
+    let held = format!(".held.{dead}-0.convoy.tmp");
+    let kept = [
+        format!(".file.{here}-7.convoy.tmp"),
+        held.clone(),
+        format!(".other.{dead}-3.tmp"),
+        format!("file.{dead}-3.convoy.tmp"),
+    ];
+    let left = [
+        format!(".file.{dead}-3.convoy.tmp"),
+        format!(".step.g1.{dead}-12.convoy.tmp"),
+    ];
+    for name in kept.iter().chain(&left) {
+        fs::write(folder.path().join(name), "half").unwrap();
+    }
+    let writer = fs::File::open(folder.path().join(&held)).unwrap();
+    writer.lock().unwrap();
+    drop(Unfinished::named(&opened, &path).unwrap());
+    let mut expected = kept.to_vec();
+    expected.sort();
+    assert_eq!(names(folder.path()), expected);
+
+    // The writer, on another machine, is gone now; replacing sweeps as well.
+    drop(writer);
+    fs::write(&path, "old").unwrap();
+    replace(&path, |w| w.write_all(b"new")).unwrap();
+    expected.retain(|name| *name != held);
+    expected.push("file".to_owned());
+    expected.sort();
+    assert_eq!(names(folder.path()), expected);
+}
+
+#[test]
+fn file_that_is_being_written_is_swept_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let opened = Folder::of(&path).unwrap();
+    let mut file = Unfinished::named(&opened, &path).unwrap();
+    // As if another machine looked at it, where there is no process of this number.
+    let [name] = names(folder.path()).try_into().unwrap();
+    let elsewhere = name.replace(
+        &format!(".{}-", std::process::id()),
+        &format!(".{}-", dead_pid()),
+    );
+    fs::rename(folder.path().join(&name), folder.path().join(&elsewhere)).unwrap();
+    crate::temporary::sweep(&opened);
+    assert_eq!(names(folder.path()), [elsewhere.as_str()]);
+    fs::rename(folder.path().join(&elsewhere), folder.path().join(&name)).unwrap();
+    file.file_mut().write_all(b"whole").unwrap();
+    assert_eq!(file.publish_new(&path).unwrap(), Created::New);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
 }
 
 #[test]
@@ -188,11 +326,21 @@ fn probing_names_what_stands_in_the_way() {
 }
 
 #[test]
+fn folder_that_cannot_be_made_where_it_was_wanted_is_told_with_what_to_do() {
+    let error = probe_writable(Path::new("/proc/checkpoints")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot create folder /proc/checkpoints: No such file or directory (os error 2); no folder can be made there: \
+         choose another place"
+    );
+}
+
+#[test]
 fn full_disk_is_told_with_the_bytes_that_are_free() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let error = create_new(&path, |_| Err(rustix::io::Errno::NOSPC.into())).unwrap_err();
-    let free = error.free_bytes.unwrap();
+    let free = error.free_bytes().unwrap();
     assert_eq!(
         error.to_string(),
         format!(
@@ -248,7 +396,7 @@ fn fill_up(disk: &Path) {
     let path = disk.join("file");
     let error = create_new(&path, |w| w.write_all(&[1; 200_000])).unwrap_err();
     assert_eq!(
-        error.free_bytes,
+        error.free_bytes(),
         Some(0),
         "looked up while the file was still open: {error}"
     );

@@ -95,8 +95,10 @@ pub struct Progress {
     pub step_seconds: f64,
     /// Seconds since Go that were not spent in training steps.
     pub other_seconds: f64,
-    /// Steps whose gradients were not finite: consumed and skipped.
+    /// The first steps whose gradients were not finite: consumed and skipped.
     pub skipped_steps: Vec<StepIndex>,
+    /// How many there are.
+    pub skipped: u64,
 }
 
 /// Exact counts of one evaluation over the whole test split.

@@ -4,6 +4,7 @@ use std::env;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use convoy_output::notice;
 
 use crate::commands;
 use crate::steps::Ending;
@@ -46,7 +47,7 @@ pub(crate) fn establish(needs: &Needs) -> Result<Ending> {
             packages.join(" ")
         );
     }
-    eprintln!("    installing {}", packages.join(" "));
+    notice(format_args!("    installing {}", packages.join(" ")));
     install(&packages)?;
     Ok(Ending::Done)
 }

@@ -1,6 +1,7 @@
 //! What peers send: parsed once, here; what is missing or malformed is an invalid argument that names it.
 
 use convoy_common::ids::{EpochIndex, Generation, JobId, NodeId, Rank, StepIndex};
+use convoy_common::limits::MAX_LISTED_SKIPPED_STEPS;
 use convoy_common::spec::JobSpec;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_report::Report as FromAgent;
@@ -197,7 +198,13 @@ fn progress(wire: v1::Progress) -> Result<Progress, Status> {
         samples: wire.samples,
         step_seconds: wire.step_seconds,
         other_seconds: wire.other_seconds,
-        skipped_steps: wire.skipped_steps.into_iter().map(StepIndex).collect(),
+        skipped_steps: wire
+            .skipped_steps
+            .into_iter()
+            .take(MAX_LISTED_SKIPPED_STEPS)
+            .map(StepIndex)
+            .collect(),
+        skipped: wire.skipped,
     })
 }
 

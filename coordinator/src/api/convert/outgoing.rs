@@ -183,5 +183,6 @@ fn progress(progress: &Progress) -> v1::Progress {
         step_seconds: progress.step_seconds,
         other_seconds: progress.other_seconds,
         skipped_steps: progress.skipped_steps.iter().map(|step| step.0).collect(),
+        skipped: progress.skipped,
     }
 }

@@ -156,6 +156,7 @@ pub(super) fn progress(step: u64) -> Progress {
         step_seconds: 1.0,
         other_seconds: 0.5,
         skipped_steps: Vec::new(),
+        skipped: 0,
     }
 }
 
