@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** pure. No clock, no randomness, no I/O, no threads; `clippy.toml` beside this crate enforces it.
 
+pub mod address;
+pub mod document;
 pub mod ids;
 pub mod limits;
 pub mod order;
