@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -120,6 +120,19 @@ impl TryFrom<String> for CoordinatorAddress {
     }
 }
 
+impl From<SocketAddr> for CoordinatorAddress {
+    fn from(address: SocketAddr) -> Self {
+        let host = match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        Self {
+            host,
+            port: address.port(),
+        }
+    }
+}
+
 impl From<CoordinatorAddress> for String {
     fn from(address: CoordinatorAddress) -> Self {
         address.to_string()
@@ -178,6 +191,15 @@ mod tests {
         check("http://a b:7700", Err("no name or IP address"));
         check("http://user@host:7700", Err("no name or IP address"));
         check("", Err("\"\""));
+    }
+
+    #[test]
+    fn socket_addresses_are_addresses() {
+        for text in ["127.0.0.1:7700", "[fd00::1]:1"] {
+            let address = CoordinatorAddress::from(text.parse::<SocketAddr>().unwrap());
+            assert_eq!(Ok(address.clone()), address.to_string().parse());
+            assert_eq!(address.to_string(), format!("http://{text}"));
+        }
     }
 
     #[test]
