@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
@@ -17,9 +17,16 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("convoy-process", &[]),
     ("convoy-telemetry", &[]),
     ("convoy-wire", &["convoy-common", "convoy-proto"]),
+    // Its tests make calls; itself it knows no message.
+    ("convoy-access", &["convoy-common", "convoy-proto"]),
     (
         "convoy-client",
-        &["convoy-common", "convoy-proto", "convoy-wire"],
+        &[
+            "convoy-access",
+            "convoy-common",
+            "convoy-proto",
+            "convoy-wire",
+        ],
     ),
     ("convoy-state-machine", &["convoy-common"]),
     ("convoy-consensus", &["convoy-journal", "convoy-proto"]),
@@ -27,6 +34,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "convoy-coordinator",
         &[
+            "convoy-access",
             // Its tests play agents and workers; itself it calls nobody (`APART`).
             "convoy-client",
             "convoy-common",
@@ -38,7 +46,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
         ],
     ),
     ("convoy-membership", &["convoy-common"]),
-    ("convoy-collective", &["convoy-common"]),
+    ("convoy-collective", &["convoy-access", "convoy-common"]),
     ("convoy-data", &["convoy-common", "convoy-files"]),
     ("convoy-checkpoint", &["convoy-common", "convoy-files"]),
     ("convoy-torch", &[]),
@@ -54,6 +62,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "convoy-agent",
         &[
+            "convoy-access",
             "convoy-client",
             "convoy-common",
             "convoy-files",
@@ -67,6 +76,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "convoy-worker",
         &[
+            "convoy-access",
             "convoy-checkpoint",
             "convoy-client",
             "convoy-collective",
@@ -86,6 +96,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "convoy",
         &[
+            "convoy-access",
             "convoy-checkpoint",
             "convoy-client",
             "convoy-common",
