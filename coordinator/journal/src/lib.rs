@@ -7,6 +7,7 @@
 //! not appear; the recovered log has no gap. After a failed sync nothing is promised any more: the error is fatal.
 //! **Absent:** clocks, networks, Raft's rules, the meaning of data.
 
+mod bytes;
 mod disk;
 mod error;
 mod journal;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::error::JournalError;
+use crate::journal;
+
 /// Sizes of the log's files. Each can differ from one start to the next: segments say of themselves how long they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalLimits {
@@ -24,7 +27,25 @@ impl JournalLimits {
     /// The most data an entry can have: it has to fit into one segment, the reserve as well.
     #[must_use]
     pub fn max_entry_bytes(&self) -> u64 {
-        todo!()
+        let least = match self.reserve_bytes {
+            0 => self.segment_bytes,
+            reserve => self.segment_bytes.min(reserve),
+        };
+        journal::room_for_entry(least)
+    }
+
+    /// Whether these sizes make sense.
+    pub(crate) fn check(&self) -> Result<(), JournalError> {
+        let (least, most) = (Self::LEAST_SEGMENT_BYTES, Self::MOST_SEGMENT_BYTES);
+        let fits = |bytes: u64| (least..=most).contains(&bytes);
+        if fits(self.segment_bytes) && (self.reserve_bytes == 0 || fits(self.reserve_bytes)) {
+            return Ok(());
+        }
+        let reason = format!(
+            "a segment has {least} to {most} bytes and the reserve as many or none, not {} and {}",
+            self.segment_bytes, self.reserve_bytes
+        );
+        Err(JournalError::misuse("the log", reason))
     }
 }
 
