@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use convoy_access::ClusterKey;
+use convoy_access::grpc::AccessLayer;
 use convoy_common::limits::MAX_MESSAGE_BYTES;
 use convoy_proto::v1;
 use convoy_proto::v1::agents_server::{Agents, AgentsServer};
@@ -30,11 +32,23 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
+/// Whom it serves, and where.
+pub(crate) struct Serving {
+    pub(crate) listener: TcpListener,
+    /// A session's first message must come within this time.
+    pub(crate) hello: Duration,
+    /// Only who knows it is served, if there is one.
+    pub(crate) key: Option<ClusterKey>,
+}
+
 /// Serves until told to stop and every call has ended.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    Serving {
+        listener,
+        hello,
+        key,
+    }: Serving,
     events: mpsc::Sender<Event>,
-    hello: Duration,
     stopped: oneshot::Receiver<()>,
 ) {
     let api = Api {
@@ -47,6 +61,7 @@ pub(crate) async fn serve(
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(PING_PERIOD))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .layer(AccessLayer::new(key))
         .add_service(JobsServer::new(api.clone()).max_decoding_message_size(limit))
         .add_service(AgentsServer::new(api.clone()).max_decoding_message_size(limit))
         .add_service(WorkersServer::new(api).max_decoding_message_size(limit))
@@ -108,7 +123,7 @@ impl Jobs for Api {
         &self,
         request: Request<v1::CancelRequest>,
     ) -> Result<Response<v1::CancelReply>, Status> {
-        let v1::CancelRequest { job_id, reason } = request.into_inner();
+        let v1::CancelRequest { job_id, reason, .. } = request.into_inner();
         let job = convert::job_id(&job_id)?;
         self.ask(|reply| Event::Client(ClientRequest::Cancel { job, reason, reply }))
             .await?;

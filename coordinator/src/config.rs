@@ -3,11 +3,15 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use convoy_access::Access;
+
 /// How a coordinator runs inside another process.
 #[derive(Clone, Debug)]
 pub struct EmbeddedConfig {
-    /// Where it listens; port 0 lets the system choose. Only loopback addresses: peers are not authenticated yet.
+    /// Where it listens; port 0 lets the system choose. Off loopback only as `access` allows.
     pub listen: SocketAddr,
+    /// How strangers are kept out.
+    pub access: Access,
     /// The number of the first job: job ids name folders, so they must not repeat where those lie.
     pub first_job: u64,
     /// When it loses patience.
@@ -20,6 +24,7 @@ impl Default for EmbeddedConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            access: Access::default(),
             first_job: 1,
             timings: Timings::default(),
             shutdown_ends_agents: true,

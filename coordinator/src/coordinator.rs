@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use convoy_common::listen::OpenToStrangers;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -38,14 +39,9 @@ pub enum StartError {
         /// Where it was to listen.
         address: SocketAddr,
     },
-    /// Others could reach it.
-    #[error(
-        "{address} is not a loopback address: peers are not authenticated yet, so listen on 127.0.0.1 or [::1]"
-    )]
-    NotLoopback {
-        /// Where it was to listen.
-        address: SocketAddr,
-    },
+    /// Strangers could come in.
+    #[error(transparent)]
+    Open(#[from] OpenToStrangers),
     /// The system refused.
     #[error("can't listen on {address}: {source}; choose another with --listen")]
     Listen {
@@ -60,12 +56,10 @@ impl Coordinator {
     /// Binds the address and starts to serve on the current tokio runtime.
     ///
     /// # Errors
-    /// If the address is not a loopback one, is in use or can't be listened on.
+    /// If strangers could come in at the address, it is in use or can't be listened on.
     pub async fn start(config: EmbeddedConfig) -> Result<Self, StartError> {
         let asked = config.listen;
-        if !asked.ip().is_loopback() {
-            return Err(StartError::NotLoopback { address: asked });
-        }
+        config.access.check_listen(asked.ip())?;
         let refused = |source: io::Error| match source.kind() == io::ErrorKind::AddrInUse {
             true => StartError::AddressInUse { address: asked },
             false => StartError::Listen {
@@ -77,7 +71,12 @@ impl Coordinator {
         let address = listener.local_addr().map_err(refused)?;
         let (events, inbox) = mpsc::channel(EVENT_QUEUE);
         let (stop_server, stopped) = oneshot::channel();
-        let server = api::serve(listener, events.clone(), config.timings.hello, stopped);
+        let serving = api::Serving {
+            listener,
+            hello: config.timings.hello,
+            key: config.access.key().cloned(),
+        };
+        let server = api::serve(serving, events.clone(), stopped);
         let leader = Leader::new(InMemoryLog::default(), config);
         tracing::info!(%address, "coordinator listens");
         Ok(Self {

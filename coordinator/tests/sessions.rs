@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use convoy_client::{AgentSession, CoordinatorAddress, JobsClient, WorkerSession};
+use convoy_access::{Access, ClusterKey};
+use convoy_client::{AgentSession, CoordinatorAddress, Endpoints, JobsClient, WorkerSession};
 use convoy_coordinator::{Coordinator, EmbeddedConfig, StartError};
 use convoy_proto::v1::agent_directive::Directive as ToAgent;
 use convoy_proto::v1::agent_report::Report as FromAgent;
@@ -32,13 +33,19 @@ fn agent_hello(protocol_version: u32) -> v1::AgentHello {
         incarnation: 1,
         slots: 2,
         advertised_host: "127.0.0.1".to_owned(),
+        ..Default::default()
     }
 }
 
-async fn start() -> (Coordinator, CoordinatorAddress) {
+async fn start() -> (Coordinator, Endpoints) {
     let coordinator = Coordinator::start(EmbeddedConfig::default()).await.unwrap();
-    let address = format!("http://{}", coordinator.address()).parse().unwrap();
-    (coordinator, address)
+    let address = CoordinatorAddress::from(coordinator.address());
+    (coordinator, address.into())
+}
+
+fn cluster_key() -> ClusterKey {
+    let secret: [u8; 32] = std::array::from_fn(|at| at as u8);
+    ClusterKey::new(&secret).unwrap()
 }
 
 /// The workers that the agent is told to run.
@@ -78,7 +85,7 @@ async fn next(worker: &mut WorkerSession) -> ToWorker {
     }
 }
 
-async fn attach(address: &CoordinatorAddress, worker: &v1::WorkerRef) -> WorkerSession {
+async fn attach(address: &Endpoints, worker: &v1::WorkerRef) -> WorkerSession {
     let hello = v1::WorkerHello {
         protocol_version: PROTOCOL_VERSION,
         build: "test".to_owned(),
@@ -139,10 +146,7 @@ async fn form(workers: &mut [WorkerSession]) -> (v1::Attempt, u64) {
     formed.unwrap()
 }
 
-async fn finished_view(
-    address: &CoordinatorAddress,
-    job: &convoy_common::ids::JobId,
-) -> v1::JobView {
+async fn finished_view(address: &Endpoints, job: &convoy_common::ids::JobId) -> v1::JobView {
     let jobs = JobsClient::connect(address, PATIENCE).await.unwrap();
     let mut watch = jobs.watch(job).await.unwrap();
     loop {
@@ -321,15 +325,40 @@ async fn a_port_in_use_is_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_others_reach_is_refused() {
-    let open = EmbeddedConfig {
+async fn an_address_that_others_reach_is_refused_unless_strangers_are_kept_out_or_meant_to_come() {
+    let listening = |access| EmbeddedConfig {
         listen: ([0, 0, 0, 0], 0).into(),
+        access,
         ..EmbeddedConfig::default()
     };
-    assert!(matches!(
-        Coordinator::start(open).await.unwrap_err(),
-        StartError::NotLoopback { .. }
-    ));
+    let error = Coordinator::start(listening(Access::Loopback))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StartError::Open(_)), "{error}");
+    for access in [Access::Insecure, Access::Keyed(cluster_key())] {
+        let coordinator = Coordinator::start(listening(access)).await.unwrap();
+        coordinator.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_know_the_cluster_key_is_not_served() {
+    let config = EmbeddedConfig {
+        access: Access::Keyed(cluster_key()),
+        ..EmbeddedConfig::default()
+    };
+    let coordinator = Coordinator::start(config).await.unwrap();
+    let stranger = Endpoints::from(CoordinatorAddress::from(coordinator.address()));
+    let error = AgentSession::open(&stranger, agent_hello(PROTOCOL_VERSION), PATIENCE)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("--cluster-key FILE"), "{error}");
+    let known = stranger.with_key(Some(cluster_key()));
+    AgentSession::open(&known, agent_hello(PROTOCOL_VERSION), PATIENCE)
+        .await
+        .unwrap();
+    coordinator.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

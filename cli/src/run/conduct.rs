@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use convoy_client::{CoordinatorAddress, JobsClient};
+use convoy_client::{CoordinatorAddress, Endpoints, JobsClient};
 use convoy_coordinator::{Coordinator, EmbeddedConfig};
 use convoy_process::force_end_after;
 
@@ -43,9 +43,9 @@ async fn with_coordinator(
     mut interrupts: Interrupts,
     address: SocketAddr,
 ) -> anyhow::Result<Ending> {
-    let coordinator = format!("http://{address}");
-    let address: CoordinatorAddress = coordinator.parse()?;
-    let mut jobs = JobsClient::connect(&address, CONNECT_LIMIT).await?;
+    let address = CoordinatorAddress::from(address);
+    let coordinator = address.to_string();
+    let jobs = JobsClient::connect(&Endpoints::from(address), CONNECT_LIMIT).await?;
     let job = jobs
         .submit(checked.spec_json.clone(), checked.workers)
         .await?;

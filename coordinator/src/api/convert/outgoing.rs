@@ -18,8 +18,9 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
         Refused::NoSuchJob { .. } => Status::not_found(text),
         Refused::Invalid(_) => Status::invalid_argument(text),
         Refused::Slow { .. } => Status::resource_exhausted(text),
-        Refused::ShuttingDown => Status::unavailable(text),
-        Refused::Replaced { .. } | Refused::Silent { .. } => Status::aborted(text),
+        // Who was silent comes back: it was paused or cut off, and its next session begins anew.
+        Refused::ShuttingDown | Refused::Silent { .. } => Status::unavailable(text),
+        Refused::Replaced { .. } => Status::aborted(text),
         Refused::State(_) | Refused::Protocol { .. } => Status::failed_precondition(text),
     }
 }
@@ -126,6 +127,8 @@ pub(in crate::api) fn job_view(numbered: &NumberedView) -> v1::JobView {
             .map(|checkpoint| manifest(&view.id, checkpoint))
             .collect(),
         revision: numbered.revision,
+        // There is one leader for the life of this process.
+        term: 0,
     }
 }
 
