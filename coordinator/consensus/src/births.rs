@@ -55,13 +55,14 @@ impl<D: Disk> Births<D> {
     }
 
     /// Writes the file with this replica's own birth.
-    pub(crate) fn create(disk: Arc<D>, replica: u64, birth: u64) -> Result<Self, JournalError> {
+    pub(crate) fn create(disk: Arc<D>, replica: u64, birth: u64) -> Result<(), ReplicaError> {
         let mut births = Self {
             disk,
             known: BTreeMap::new(),
         };
-        births.learn(replica, birth)?;
-        Ok(births)
+        births
+            .learn(replica, birth)
+            .map_err(|source| failed("write", source))
     }
 
     pub(crate) fn of(&self, replica: u64) -> Option<u64> {
@@ -69,7 +70,10 @@ impl<D: Disk> Births<D> {
     }
 
     /// Keeps a birth that was not known; it is durable when this returns. A known one stays as it is.
-    pub(crate) fn learn(&mut self, replica: u64, birth: u64) -> Result<(), JournalError> {
+    ///
+    /// # Errors
+    /// The birth is not known then. On a full disk nothing else is lost.
+    pub(crate) fn learn(&mut self, replica: u64, birth: u64) -> io::Result<()> {
         if self.known.contains_key(&replica) {
             return Ok(());
         }
@@ -77,11 +81,11 @@ impl<D: Disk> Births<D> {
         let payload = v1::Births {
             births: self.all().collect(),
         };
-        write(&*self.disk, &payload.encode_to_vec()).map_err(|source| JournalError::Fatal {
-            operation: "write",
-            file: FILE.to_owned(),
-            source,
-        })
+        let written = write(&*self.disk, &payload.encode_to_vec());
+        if written.is_err() {
+            self.known.remove(&replica);
+        }
+        written
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = v1::Birth> + '_ {
@@ -141,6 +145,23 @@ fn parse(bytes: &[u8]) -> Result<v1::Births, String> {
         return Err(format!("its checksum is {found:08x}, not {checksum:08x}"));
     }
     v1::Births::decode(payload).map_err(|error| error.to_string())
+}
+
+/// Whether the disk, or this user's share of it, is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// The error of a write after which nobody knows what is on the disk.
+pub(crate) fn unknown(source: io::Error) -> JournalError {
+    JournalError::Fatal {
+        operation: "write",
+        file: FILE.to_owned(),
+        source,
+    }
 }
 
 /// Appears whole or not at all.

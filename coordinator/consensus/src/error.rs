@@ -173,8 +173,8 @@ pub enum Refused {
         /// Who asks.
         from: ReplicaId,
     },
-    /// Brings commands, and the disk is nearly full. Votes and what a new leader needs are still taken.
-    #[error("commands of {from} are not taken: {reason}")]
+    /// Brings something to keep, and the disk is nearly full. Votes and what a new leader needs are still taken.
+    #[error("a message of {from} is not taken: {reason}")]
     DiskFull {
         /// Who sent them.
         from: ReplicaId,

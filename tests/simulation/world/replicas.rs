@@ -1,5 +1,6 @@
 //! Replicas: ticks, messages, and what they bring about.
 
+use bytes::Bytes;
 use convoy_consensus::{Committed, Fatal, Output, Refused, ReplicaId, Role};
 use convoy_proto::raft::v1;
 use convoy_proto::raft::v1::raft_message::Body;
@@ -183,11 +184,11 @@ impl World {
 
     fn send(&mut self, from: u64, to: ReplicaId, after_us: u64, message: v1::RaftMessage) {
         self.mix(to.0 ^ message.term);
-        self.tell(|| format!("{from} -> {} {:?}", to.0, brief(&message)));
+        self.tell(|| format!("{from} -> {} {}", to.0, brief(&message)));
         let delays = self.network.delays(&mut self.random, from, to.0);
         let message = if self.plan.is_encoded {
-            let bytes = message.encode_to_vec();
-            v1::RaftMessage::decode(bytes.as_slice()).expect("messages survive their encoding")
+            let bytes = Bytes::from(message.encode_to_vec());
+            v1::RaftMessage::decode(bytes).expect("messages survive their encoding")
         } else {
             message
         };
@@ -214,7 +215,10 @@ impl World {
         if node.is_lost {
             self.crash_for_good(id);
         } else {
-            self.crash(id, false);
+            // After a failed sync the system's cache shows bytes that are not on the disk, and later syncs don't write them:
+            // only the machine's restart shows what is.
+            let with_machine = node.fails_syncs;
+            self.crash(id, with_machine);
         }
         Ok(())
     }
@@ -341,6 +345,9 @@ fn brief(message: &v1::RaftMessage) -> String {
             append.commit
         ),
         Some(Body::Heartbeat(heartbeat)) => format!("heartbeat commit {}", heartbeat.commit),
+        Some(Body::HeartbeatResponse(response)) => format!("heartbeat answer commit {}", response.commit),
+        Some(Body::ReadIndex(_)) => "read".to_owned(),
+        Some(Body::ReadIndexResponse(response)) => format!("read from {}", response.index),
         other => format!("{other:?}"),
     };
     format!("term {} {body}", message.term)

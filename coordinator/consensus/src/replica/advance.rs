@@ -1,6 +1,6 @@
 //! What is due, in the order that durability asks for.
 
-use convoy_journal::{Disk, Position, SnapshotMeta};
+use convoy_journal::{Disk, HardState, Position, SnapshotMeta};
 use convoy_proto::raft::v1;
 use convoy_proto::raft::v1::raft_message::Body;
 use raft::eraftpb::{Entry, EntryType, Message, MessageType, Snapshot};
@@ -183,12 +183,33 @@ impl<D: Disk> Replica<D> {
             return Ok(());
         }
         let entries = ready.take_entries();
-        let written: Vec<_> = entries.iter().map(to_journal).collect();
-        let is_synced = self.mutation != Some(Mutation::AcknowledgeBeforeSync);
-        self.journal
-            .append(Some(self.hard_state), &written, is_synced)?;
+        self.write(&entries)?;
         self.bytes_since_snapshot += entries.iter().map(entry_bytes).sum::<u64>();
         self.raw.mut_store().append(&entries);
+        Ok(())
+    }
+
+    /// With one sync. A write can be torn, and then a change of members must not be found without the fact that the change
+    /// before it is committed: so the commit is written in front of each change.
+    fn write(&mut self, entries: &[Entry]) -> Result<(), Fatal> {
+        let is_change = |entry: &Entry| entry.get_entry_type() != EntryType::EntryNormal;
+        let mut rest: Vec<_> = entries.iter().map(to_journal).collect();
+        let mut changes = entries.iter().enumerate().skip(1);
+        let mut written = 0;
+        while let Some((place, _)) = changes.find(|(_, entry)| is_change(entry)) {
+            let later = rest.split_off(place - written);
+            written = place;
+            let last = rest.last().map_or(0, |entry| entry.index);
+            let hard_state = HardState {
+                commit: self.hard_state.commit.min(last),
+                ..self.hard_state
+            };
+            self.journal.append(Some(hard_state), &rest, false)?;
+            rest = later;
+        }
+        let is_synced = self.mutation != Some(Mutation::AcknowledgeBeforeSync);
+        self.journal
+            .append(Some(self.hard_state), &rest, is_synced)?;
         Ok(())
     }
 

@@ -64,7 +64,8 @@ impl<D: Disk> Replica<D> {
         let (matched, is_active) = raft.prs().get(replica.0).map_or((0, false), |progress| {
             (progress.matched, progress.recent_active)
         });
-        if is_active && matched + CAUGHT_UP_ENTRIES >= last_index {
+        // With nothing it would be taken for a voter that lost its disk, however short the leader's log is.
+        if is_active && matched > 0 && matched + CAUGHT_UP_ENTRIES >= last_index {
             return Ok(());
         }
         Err(Rejected::NotCaughtUp {

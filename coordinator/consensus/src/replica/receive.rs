@@ -7,6 +7,7 @@ use raft::eraftpb::{EntryType, Message, MessageType};
 
 use super::Replica;
 use super::start::FOUNDING_TERM;
+use crate::births;
 use crate::config::ReplicaId;
 use crate::error::{Fatal, Refused};
 use crate::wire::{Incoming, incoming};
@@ -23,17 +24,20 @@ impl<D: Disk> Replica<D> {
         let (from, birth) = (ReplicaId(message.from), message.birth);
         self.check_envelope(&message)?;
         let checked = incoming(message).map_err(|reason| Refused::Malformed { from, reason })?;
-        self.learn_births(&[v1::Birth {
-            replica: from.0,
-            birth,
-        }])?;
+        self.learn_birth(from.0, birth)?;
         match checked {
             Incoming::Refusal(refusal) => {
                 self.refused_by(from, &refusal);
                 Ok(())
             }
             Incoming::Raft(message, births) => {
-                self.learn_births(&births)?;
+                for birth in births {
+                    // One that can't be written now comes again with the next heartbeat.
+                    match self.learn_birth(birth.replica, birth.birth) {
+                        Ok(()) | Err(Refused::DiskFull { .. }) => {}
+                        Err(why) => return Err(why),
+                    }
+                }
                 self.check_against_log(from, &message)?;
                 self.step(from, *message)
             }
@@ -74,26 +78,25 @@ impl<D: Disk> Replica<D> {
         }
     }
 
-    /// Births are durable before anything is promised to, or taken from, their replicas.
-    fn learn_births(&mut self, births: &[v1::Birth]) -> Result<(), Refused> {
-        for birth in births {
-            match self.births.of(birth.replica) {
-                Some(known) if known == birth.birth => {}
-                Some(known) => tracing::warn!(
-                    replica = birth.replica,
-                    known,
-                    given = birth.birth,
-                    "two folders have the same id"
-                ),
-                None => {
-                    if let Err(error) = self.births.learn(birth.replica, birth.birth) {
-                        self.condemned = Some(Fatal::Journal(error));
-                        return Err(Refused::Stopped);
-                    }
-                }
+    /// A birth is durable before anything is promised to its replica, or taken from it.
+    fn learn_birth(&mut self, replica: u64, birth: u64) -> Result<(), Refused> {
+        if let Some(known) = self.births.of(replica) {
+            if known != birth {
+                tracing::warn!(replica, known, birth, "two folders have the same id");
+            }
+            return Ok(());
+        }
+        match self.births.learn(replica, birth) {
+            Ok(()) => Ok(()),
+            Err(error) if births::is_full(&error) => Err(Refused::DiskFull {
+                from: ReplicaId(replica),
+                reason: format!("its folder cannot be written down: {error}"),
+            }),
+            Err(error) => {
+                self.condemned = Some(Fatal::Journal(births::unknown(error)));
+                Err(Refused::Stopped)
             }
         }
-        Ok(())
     }
 
     /// Who holds nothing that a leader sent is a newcomer, and its id belongs to another. Who does hold something goes on:

@@ -74,20 +74,20 @@ impl<D: Disk> Replica<D> {
             None => journal.initialise(identity(&config))?,
         }
         let founding = founding_entries(&founders);
-        if recovered.entries.is_empty() && recovered.last() == Position::default() {
-            if !founding.is_empty() {
-                let hard_state = HardState {
-                    term: FOUNDING_TERM,
-                    vote: 0,
-                    commit: founding.len() as u64,
-                };
-                journal.append(Some(hard_state), &founding, true)?;
-            }
-        } else if recovered.entries != founding || recovered.start != Position::default() {
+        let found = &recovered.entries;
+        if !founding.starts_with(found) || recovered.start != Position::default() {
             return Err(ReplicaError::BirthsMissing {
                 file: births::FILE,
                 last_index: recovered.last().index,
             });
+        }
+        let hard_state = HardState {
+            term: FOUNDING_TERM,
+            vote: 0,
+            commit: founding.len() as u64,
+        };
+        if !founding.is_empty() && recovered.hard_state != hard_state {
+            journal.append(Some(hard_state), &founding[found.len()..], true)?;
         }
         drop(journal);
         let drawn = Drawn::from(config.seed);

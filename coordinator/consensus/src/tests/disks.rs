@@ -149,7 +149,13 @@ fn follower_with_a_full_disk_takes_no_commands_and_still_votes() {
     group.assert_applied(&[3], &[]);
     group.cut(2);
     group.pass(2 * ELECTION_TICKS);
-    assert!(group.is_leader(1), "its heartbeats are answered");
+    assert!(
+        group.is_leader(1),
+        "its heartbeats are answered: {:?} {:?} {:?}",
+        group.refused,
+        group.members[&3].fatal,
+        group.members[&1].fatal
+    );
     group.member(3).disk.set_capacity(None);
     group.mend(2);
     group.pass(3 * ELECTION_TICKS);
