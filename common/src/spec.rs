@@ -33,7 +33,7 @@ pub use model::{ImagesTooSmall, ModelName, ModelSpec, Stem};
 pub use optimizer::{OptimizerName, OptimizerSpec};
 pub use schedule::{ScheduleName, ScheduleSpec};
 pub use training::{MemoryFormat, Precision, Reproducibility, TrainingSpec};
-pub use workers::WorkersRefused;
+pub use workers::{WorkerBounds, WorkersRefused};
 
 /// A job: model, data and how to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
