@@ -46,7 +46,7 @@ impl<L: Log> Leader<L> {
         }
         // The queue is empty, so this can only fail when the agent is gone, which its session will tell.
         let _ = outbound.send(AgentDirective::Welcome {
-            term: self.log.term(),
+            term: self.term(),
         });
         reply.give(Ok(()));
         tracing::info!(%node, slots = offer.slots, build = %offer.build, "agent attached");

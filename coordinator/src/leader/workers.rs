@@ -31,7 +31,7 @@ impl<L: Log> Leader<L> {
             ..
         } = hello;
         let _ = outbound.send(WorkerDirective::Welcome {
-            term: self.log.term(),
+            term: self.term(),
         });
         reply.give(Ok(()));
         tracing::info!(%worker, pid, %build, %data_address, "worker attached");
