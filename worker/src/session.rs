@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use convoy_client::{Reporter, WorkerSession, WorkerSide};
 use convoy_collective::{AbortHandle, RingListener};
-use convoy_common::ids::Rank;
-use convoy_membership::{Input, Membership, Output, Report};
+use convoy_common::ids::{Attempt, Rank};
+use convoy_membership::{Input, Member, Membership, Output, Report};
 use convoy_proto::{PROTOCOL_VERSION, v1};
 use convoy_telemetry::Label;
 use convoy_wire as words;
@@ -226,20 +226,7 @@ impl Worker<'_> {
                 attempt,
                 members,
                 own,
-            } => {
-                self.abort = AbortHandle::new();
-                self.rank = Some(members[own].rank);
-                self.label.set(format!("rank {}", members[own].rank));
-                let group = Group {
-                    attempt,
-                    members,
-                    own,
-                };
-                self.replica.tell(Command::Join {
-                    group,
-                    abort: self.abort.clone(),
-                });
-            }
+            } => self.build(attempt, members, own),
             Output::StartTraining {
                 attempt,
                 generation,
@@ -266,6 +253,7 @@ impl Worker<'_> {
                 reason,
             }) => {
                 tracing::warn!(%generation, %attempt, reason, "the group is broken");
+                self.report_progress().await;
                 self.report(convert::broken(attempt, generation, reason))
                     .await;
             }
@@ -278,6 +266,21 @@ impl Worker<'_> {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    fn build(&mut self, attempt: Attempt, members: Vec<Member>, own: usize) {
+        self.abort = AbortHandle::new();
+        self.rank = Some(members[own].rank);
+        self.label.set(format!("rank {}", members[own].rank));
+        let group = Group {
+            attempt,
+            members,
+            own,
+        };
+        self.replica.tell(Command::Join {
+            group,
+            abort: self.abort.clone(),
+        });
     }
 
     /// Says how far the job is, if this is rank 0 and that is news. Also before every report that may be the job's last: a
@@ -320,9 +323,10 @@ impl Worker<'_> {
 
     /// Ends replica and session, in this order for a worker that is whole and in the other for one that failed: the
     /// coordinator must not wait for its reason.
-    async fn finish(self, end: End, session: WorkerSession) -> anyhow::Result<()> {
+    async fn finish(mut self, end: End, session: WorkerSession) -> anyhow::Result<()> {
         self.abort.abort("the worker ends");
         if let End::Failed { reason } = &end {
+            self.report_progress().await;
             self.report(convert::failed(reason.clone())).await;
         }
         drop(self.reporter);

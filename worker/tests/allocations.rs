@@ -1,5 +1,6 @@
 //! What a step takes from Rust's allocator, on all threads of a worker together: training, communication, preparation of batches.
 //! The one test of its binary, because it counts for the whole process. libtorch's own tensors come from the C allocator.
+#![expect(clippy::unwrap_used, reason = "a test that can not go on should panic")]
 
 #[path = "../src/replica/reducer.rs"]
 mod reducer;

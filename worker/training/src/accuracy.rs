@@ -29,19 +29,21 @@ impl Accuracy {
         }
         scores.f_copy_data(&mut self.scores, elements)?;
         let answers = self.scores.chunks_exact(self.classes).zip(labels);
-        let right = answers.filter(|(scores, label)| i64::try_from(highest(scores)) == Ok(**label));
-        Ok(right.count() as u64)
+        let right = |(scores, label): &(&[f32], &i64)| {
+            highest(scores).is_some_and(|class| i64::try_from(class) == Ok(**label))
+        };
+        Ok(answers.filter(right).count() as u64)
     }
 }
 
-fn highest(scores: &[f32]) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (class, score) in scores.iter().enumerate() {
-        if *score > best.1 {
-            best = (class, *score);
-        }
-    }
-    best.0
+/// The class with the highest score; none where no score is a number.
+fn highest(scores: &[f32]) -> Option<usize> {
+    let numbers = scores
+        .iter()
+        .enumerate()
+        .filter(|(_, score)| !score.is_nan());
+    let best = numbers.reduce(|best, next| if next.1 > best.1 { next } else { best });
+    best.map(|(class, _)| class)
 }
 
 #[cfg(test)]
@@ -70,5 +72,7 @@ mod tests {
         check(&[1.0, 1.0], 2, &[0], 1);
         check(&[1.0, 1.0], 2, &[1], 0);
         check(&[f32::NAN, 1.0], 2, &[1], 1);
+        check(&[f32::NAN, f32::NAN], 2, &[0], 0);
+        check(&[f32::NEG_INFINITY, f32::NEG_INFINITY], 2, &[0], 1);
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 pub struct StepTimes {
     /// Waiting for batches that were not ready.
     pub data: Duration,
-    /// Copying images in, the network and the loss.
+    /// Clearing gradients, putting buffers back, copying images in, the network and the loss.
     pub forward: Duration,
-    /// Backward, with the reductions that go on meanwhile; counting right answers, and the buffers of the shards.
+    /// Backward, with the reductions that go on meanwhile; adding up the buffers of the shards, and counting right answers.
     pub backward: Duration,
     /// Waiting for the reductions that backward did not hide.
     pub reduction: Duration,
