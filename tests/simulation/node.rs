@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) is_full: bool,
     /// A sync of its disk fails in this life.
     pub(crate) fails_syncs: bool,
+    /// What the last start cut from the end of the log.
+    pub(crate) torn_bytes: u64,
     /// Starts of its process.
     pub(crate) life: u64,
     pub(crate) running: Option<Running>,
@@ -83,6 +85,7 @@ impl Node {
             founders,
             is_created: false,
             is_lost: false,
+            torn_bytes: 0,
             is_full: false,
             fails_syncs: false,
             life: 0,
@@ -95,6 +98,7 @@ impl Node {
     /// Starts the process on what the disk holds.
     pub(crate) fn start(&mut self, plan: &Plan) -> Result<Started, Violation> {
         self.life += 1;
+        self.torn_bytes = 0;
         self.is_advance_due = false;
         let config = self.config(plan);
         let disk = Arc::new(self.disk.clone());
@@ -108,6 +112,7 @@ impl Node {
             Err(error) => return self.failed_start(error),
         };
         self.is_created = true;
+        self.torn_bytes = start.torn_bytes;
         replica.set_mutation(plan.mutation);
         let state = match &start.restore {
             None => State::default(),

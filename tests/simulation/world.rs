@@ -133,17 +133,20 @@ pub(crate) struct World {
     deadline_us: Option<u64>,
     /// Grows with everything that happens; equal for equal schedules.
     fingerprint: u64,
+    seen: Seen,
     lines: Option<Vec<String>>,
 }
 
+/// How often things happened that a simulation is for.
+pub(crate) type Seen = BTreeMap<&'static str, u64>;
+
 /// What a schedule that kept all promises did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) events: u64,
-    pub(crate) acknowledged: u64,
-    pub(crate) terms: u64,
     pub(crate) simulated_us: u64,
     pub(crate) fingerprint: u64,
+    pub(crate) seen: Seen,
 }
 
 /// A schedule that broke a promise.
@@ -183,6 +186,7 @@ impl World {
             acquainted: BTreeSet::new(),
             deadline_us: None,
             fingerprint: plan.seed,
+            seen: Seen::new(),
             lines: is_told.then(Vec::new),
             plan,
         }
@@ -317,17 +321,17 @@ impl World {
             .rotate_left(17);
     }
 
-    fn summary(&self) -> Summary {
+    fn see(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    fn summary(mut self) -> Summary {
+        self.seen.insert("terms with a leader", self.checks.terms());
         Summary {
             events: self.made,
-            acknowledged: self
-                .checks
-                .acknowledged()
-                .map(|(_, sequence)| sequence)
-                .sum(),
-            terms: self.checks.terms(),
             simulated_us: self.now_us,
             fingerprint: self.fingerprint,
+            seen: self.seen,
         }
     }
 }

@@ -36,6 +36,10 @@ pub enum Mutation {
     SendBeforeSync,
     /// Reads are answered without asking the others.
     AnswerReadsAtOnce,
+    /// raft-rs puts entries into messages that it has made already.
+    BatchAppend,
+    /// Nobody looks at the folder a message comes from.
+    TrustWipedReplicas,
 }
 
 /// One replica of the log. Driven from outside: every call returns at once, apart from the disk's own time.
@@ -265,6 +269,8 @@ impl<D: Disk> Replica<D> {
     #[doc(hidden)]
     pub fn set_mutation(&mut self, mutation: Option<Mutation>) {
         self.mutation = mutation;
+        let batches = mutation == Some(Mutation::BatchAppend);
+        self.raw.set_batch_append(batches);
     }
 
     /// Replaces the election timeout that raft-rs may have drawn. `has_fired`: the last one has run out.

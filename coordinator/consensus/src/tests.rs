@@ -7,3 +7,4 @@ mod members;
 mod messages;
 mod reads;
 mod snapshots;
+mod torn;

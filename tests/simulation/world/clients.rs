@@ -253,12 +253,14 @@ impl World {
         else {
             return Ok(());
         };
+        let mut given_up = 0;
         for (read, answer) in answers {
             let Some(known) = running.reads.remove(&read) else {
                 return crate::checks::violated(format!("replica {id} answers {read:?} twice"));
             };
-            if let Ok(index) = answer {
-                running.confirmed.push((known, index));
+            match answer {
+                Ok(index) => running.confirmed.push((known, index)),
+                Err(_) => given_up += 1,
             }
         }
         let applied = running.state.applied();
@@ -266,7 +268,9 @@ impl World {
             .into_iter()
             .partition(|(_, index)| *index <= applied);
         running.confirmed = waiting;
+        *self.seen.entry("reads given up").or_default() += given_up;
         for (known, index) in served {
+            self.see("reads served");
             self.checks.serves_read(id, known, index, applied)?;
         }
         Ok(())

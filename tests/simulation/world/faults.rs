@@ -52,6 +52,7 @@ impl World {
                 self.again(self.plan.network.partition_every_us, Event::Partition);
                 let (ids, leader) = (self.node_ids(), self.leader());
                 let what = self.network.partition(&mut self.random, &ids, leader);
+                self.see("partitions");
                 self.tell(|| what);
                 let lasts_us = self.random.between(20_000, 900_000);
                 self.after(lasts_us, Event::Mend);
@@ -140,6 +141,11 @@ impl World {
                 }
             )
         });
+        self.see(if with_machine {
+            "crashes of machines"
+        } else {
+            "crashes of processes"
+        });
         if let Some(node) = self.nodes.get_mut(&id) {
             node.crash(with_machine);
             self.after(down_us, Event::Restart { node: id });
@@ -190,11 +196,13 @@ impl World {
         node.crash(true);
         if is_wiped {
             node.wipe(&self.plan, joins);
+            self.see("disks lost");
             self.tell(|| format!("{id} loses its disk"));
         } else {
             let what = node.disk.rot();
             // Where it is not noticed it does no harm, and the replica is as good as before.
             node.is_lost = true;
+            self.see("disks with a flipped bit");
             self.tell(|| format!("{id}'s disk rots: {what:?}"));
         }
         self.after(1, Event::Restart { node: id });
@@ -212,6 +220,9 @@ impl World {
             .and_then(|node| node.running.as_mut());
         if let Some(running) = running {
             let transferred = running.replica.transfer_leadership(ReplicaId(to));
+            if transferred.is_ok() {
+                self.see("transfers begun");
+            }
             self.tell(|| format!("{leader} hands over to {to}: {transferred:?}"));
             self.due(leader);
         }

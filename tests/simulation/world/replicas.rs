@@ -1,7 +1,7 @@
 //! Replicas: ticks, messages, and what they bring about.
 
 use bytes::Bytes;
-use convoy_consensus::{Committed, Fatal, Output, Refused, ReplicaId, Role};
+use convoy_consensus::{Committed, Fatal, Output, Refused, Rejected, ReplicaId, Role};
 use convoy_proto::raft::v1;
 use convoy_proto::raft::v1::raft_message::Body;
 use prost::Message as _;
@@ -19,7 +19,10 @@ impl World {
             return Ok(());
         };
         let started = node.start(&self.plan)?;
-        let life = node.life;
+        let (life, torn_bytes) = (node.life, node.torn_bytes);
+        if torn_bytes > 0 {
+            self.see("torn ends of logs");
+        }
         match started {
             Started::Running => {
                 self.tell(|| format!("{id} starts its life {life}"));
@@ -29,16 +32,19 @@ impl World {
                 self.look_at(id)
             }
             Started::Crashed => {
+                self.see("crashes at the start");
                 self.tell(|| format!("{id} crashes while it starts"));
                 self.crash(id, true);
                 Ok(())
             }
             Started::NoRoom => {
+                self.see("starts without room");
                 self.tell(|| format!("{id} finds no room to start"));
                 self.after(100_000, Event::Restart { node: id });
                 Ok(())
             }
             Started::FoundDamage(what) => {
+                self.see("damaged disks found at the start");
                 self.tell(|| format!("{id} does not start: {what}"));
                 Ok(())
             }
@@ -46,8 +52,15 @@ impl World {
     }
 
     pub(super) fn restart(&mut self, id: u64) -> Checked {
+        let crashes = !self.is_calm() && self.random.chance(self.plan.crash.midway_permille / 4);
+        let changes = self.random.below(12);
         match self.nodes.get(&id) {
-            Some(node) if node.running.is_none() => self.start(id),
+            Some(node) if node.running.is_none() => {
+                if crashes {
+                    node.disk.crash_after(Some(changes));
+                }
+                self.start(id)
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -130,6 +143,17 @@ impl World {
 
     fn refused(&mut self, from: u64, to: u64, why: &Refused) -> Checked {
         self.tell(|| format!("{to} refuses a message of {from}: {why}"));
+        match why {
+            Refused::OtherBirth { .. } => self.see("messages of wiped replicas refused"),
+            Refused::DiskFull { .. } => self.see("messages refused on full disks"),
+            Refused::OtherCluster { .. }
+            | Refused::Misdirected { .. }
+            | Refused::OwnId { .. }
+            | Refused::UnknownSender { .. }
+            | Refused::NothingLogged { .. }
+            | Refused::Malformed { .. }
+            | Refused::Stopped => {}
+        }
         let is_lost = |id: u64| self.nodes.get(&id).is_some_and(|node| node.is_lost);
         let is_expected = match why {
             // Members differ in what they know of each other's membership.
@@ -204,6 +228,7 @@ impl World {
         let Some(node) = self.nodes.get(&id) else {
             return Ok(());
         };
+        let (has_crashed, fails_syncs) = (node.disk.has_crashed(), node.fails_syncs);
         let is_expected = match why {
             Fatal::Journal(error) => node.disk.has_crashed() || error.is_fatal() || error.is_full(),
             Fatal::Impostor { .. } | Fatal::LostWrites { .. } => node.is_lost,
@@ -212,13 +237,22 @@ impl World {
         if !is_expected {
             return violated(format!("replica {id} stops: {why}"));
         }
-        if node.is_lost {
+        let is_lost = node.is_lost;
+        match why {
+            Fatal::Journal(_) if has_crashed => self.see("crashes in the middle of an operation"),
+            Fatal::Journal(_) if fails_syncs => self.see("failed syncs"),
+            Fatal::Journal(_) => self.see("stops on full disks"),
+            Fatal::Impostor { .. } | Fatal::LostWrites { .. } => {
+                self.see("wiped replicas that stop")
+            }
+            Fatal::MalformedEntry { .. } | Fatal::Stopped => {}
+        }
+        if is_lost {
             self.crash_for_good(id);
         } else {
             // After a failed sync the system's cache shows bytes that are not on the disk, and later syncs don't write them:
             // only the machine's restart shows what is.
-            let with_machine = node.fails_syncs;
-            self.crash(id, with_machine);
+            self.crash(id, fails_syncs);
         }
         Ok(())
     }
@@ -241,7 +275,13 @@ impl World {
         if let Some(role) = out.role {
             self.tell(|| format!("{id} is {role:?}"));
         }
+        for _ in &out.changed {
+            self.see("changes of members answered");
+        }
         if let Some(members) = &out.members {
+            if members.is_joint() {
+                self.see("joint configurations entered");
+            }
             self.tell(|| format!("{id} has members {members:?}"));
         }
         if let Some(meta) = out.restore.take() {
@@ -262,10 +302,26 @@ impl World {
             }
             let (index, digest) = (meta.index, running.state.digest());
             self.checks.has_state(id, index, digest)?;
+            self.see("snapshots of leaders restored");
             self.tell(|| format!("{id} restores the snapshot at {index}"));
         }
         self.apply(id, std::mem::take(&mut out.committed), out.applied)?;
         for (proposal, why) in std::mem::take(&mut out.rejected) {
+            self.see(match &why {
+                Rejected::Unknown => "proposals with an unknown fate",
+                Rejected::DiskFull { .. } => "proposals refused on full disks",
+                Rejected::Busy { .. } => "proposals refused as too many",
+                Rejected::Transferring { .. } => "proposals refused in a transfer",
+                Rejected::NotLeader { .. }
+                | Rejected::TooLarge { .. }
+                | Rejected::TimedOut { .. }
+                | Rejected::NotSettled
+                | Rejected::ChangeUnderWay
+                | Rejected::NoSuchChange { .. }
+                | Rejected::NotCaughtUp { .. }
+                | Rejected::RemovesLeader { .. }
+                | Rejected::Stopped => "proposals refused otherwise",
+            });
             let running = self
                 .nodes
                 .get_mut(&id)
@@ -285,7 +341,7 @@ impl World {
     }
 
     fn apply(&mut self, id: u64, committed: Vec<Committed>, applied: u64) -> Checked {
-        let mut answers = Vec::new();
+        let (mut answers, mut repeated) = (Vec::new(), 0);
         let Some(running) = self
             .nodes
             .get_mut(&id)
@@ -305,6 +361,8 @@ impl World {
             let effect = running.state.apply(index, &command.data);
             if effect.is_new {
                 self.checks.runs(effect.client, effect.sequence, index)?;
+            } else {
+                repeated += 1;
             }
             if let Some(asked) = command.proposal.and_then(|id| running.asked.remove(&id)) {
                 if (asked.client, asked.sequence) != (effect.client, effect.sequence) {
@@ -321,11 +379,13 @@ impl World {
         running.state.passed(applied);
         let digest = running.state.digest();
         self.mix(digest);
+        *self.seen.entry("repeated commands").or_default() += repeated;
         if applied > before {
             self.tell(|| format!("{id} applied up to {applied}"));
         }
         for (asked, effect) in answers {
             if let Some(index) = effect.ran_at {
+                self.see("commands acknowledged");
                 self.checks
                     .acknowledges(asked.client, asked.sequence, index)?;
                 self.reply(id, asked, Answer::Done);
@@ -345,7 +405,9 @@ fn brief(message: &v1::RaftMessage) -> String {
             append.commit
         ),
         Some(Body::Heartbeat(heartbeat)) => format!("heartbeat commit {}", heartbeat.commit),
-        Some(Body::HeartbeatResponse(response)) => format!("heartbeat answer commit {}", response.commit),
+        Some(Body::HeartbeatResponse(response)) => {
+            format!("heartbeat answer commit {}", response.commit)
+        }
         Some(Body::ReadIndex(_)) => "read".to_owned(),
         Some(Body::ReadIndexResponse(response)) => format!("read from {}", response.index),
         other => format!("{other:?}"),

@@ -61,6 +61,7 @@ impl World {
         let index = meta.index;
         match running.replica.snapshot_written(meta) {
             Ok(()) => {
+                self.see("snapshots written");
                 self.tell(|| format!("{id} has a snapshot at {index}"));
                 Ok(())
             }
@@ -117,7 +118,10 @@ impl World {
                 self.after(delay_us, Event::SnapshotArrives(Box::new(transfer)));
             }
             // A newer one has taken its place, or the connection breaks.
-            Ok(_) | Err(_) => self.report(from, from_life, to, false),
+            Ok(_) | Err(_) => {
+                self.see("snapshots that did not arrive");
+                self.report(from, from_life, to, false);
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use convoy_proto::raft::v1;
 use raft::StateRole;
 use raft::eraftpb::{EntryType, Message, MessageType};
 
-use super::Replica;
 use super::start::FOUNDING_TERM;
+use super::{Mutation, Replica};
 use crate::births;
 use crate::config::ReplicaId;
 use crate::error::{Fatal, Refused};
@@ -65,7 +65,10 @@ impl<D: Disk> Replica<D> {
             return Err(Refused::Malformed { from, reason });
         }
         match self.births.of(from.0) {
-            Some(known) if known != message.birth => {
+            Some(known)
+                if known != message.birth
+                    && self.mutation != Some(Mutation::TrustWipedReplicas) =>
+            {
                 let given = message.birth;
                 let refusal = v1::Refusal {
                     known_birth: known,

@@ -17,7 +17,7 @@ use spare::Spare;
 /// Hidden from [`Disk::list`], as every name with a dot in front.
 const LOCK: &str = ".lock";
 /// Zeroes are written this many at a time, and synced, so that a sync of the log beside it never waits for many.
-const ZEROES: [u8; 1 << 20] = [0; 1 << 20];
+static ZEROES: [u8; 1 << 20] = [0; 1 << 20];
 
 /// A folder that this process alone uses, as long as the value lives.
 pub struct RealDisk {

@@ -38,24 +38,24 @@ impl SimulatedDisk {
     /// After `changes` more operations that change the disk (write, sync, create, rename, ...) everything fails, as if the
     /// machine had stopped; [`crash`](Self::crash) then gives what survives. None: never.
     pub fn crash_after(&self, changes: Option<u64>) {
-        self.lock().crash_after = changes;
+        self.lock().faults.crash_after = changes;
     }
 
     /// Whether the machine stopped.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
-        self.lock().has_stopped
+        self.lock().faults.has_stopped
     }
 
     /// The sync after `syncs` more fails, and what it should have made durable never will be for sure, whatever later syncs
     /// report. None: never.
     pub fn fail_sync_after(&self, syncs: Option<u64>) {
-        self.lock().fail_sync_after = syncs;
+        self.lock().faults.fail_sync_after = syncs;
     }
 
     /// The write after `writes` more fails with an I/O error; any part of it may have been written. None: never.
     pub fn fail_write_after(&self, writes: Option<u64>) {
-        self.lock().fail_write_after = writes;
+        self.lock().faults.fail_write_after = writes;
     }
 
     /// The disk's size; None: endless. What is there already stays, also beyond it.
@@ -65,27 +65,27 @@ impl SimulatedDisk {
 
     /// What each operation takes, added up in [`busy_us`](Self::busy_us); nothing waits.
     pub fn set_latency(&self, write_us: u64, sync_us: u64) {
-        let mut state = self.lock();
-        state.write_us = write_us;
-        state.sync_us = sync_us;
+        let faults = &mut self.lock().faults;
+        faults.write_us = write_us;
+        faults.sync_us = sync_us;
     }
 
     /// Time that operations took so far, microseconds.
     #[must_use]
     pub fn busy_us(&self) -> u64 {
-        self.lock().busy_us
+        self.lock().faults.busy_us
     }
 
     /// How many operations changed the disk so far.
     #[must_use]
     pub fn changes(&self) -> u64 {
-        self.lock().changes
+        self.lock().faults.changes
     }
 
     /// How many syncs of files and of the folder were asked for so far.
     #[must_use]
     pub fn syncs(&self) -> u64 {
-        self.lock().syncs
+        self.lock().faults.syncs
     }
 
     /// Flips one bit of a file, counted from its first byte's lowest. Nothing happens where there is no such file or bit.

@@ -44,7 +44,7 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
 /// Zeroes a torn tail. It is not durable before the file is synced, and nothing may be written before that: what is left of
 /// the tail could become whole with it.
 pub(super) fn cut<F: DiskFile>(file: &mut F, offset: usize, bytes: usize) -> std::io::Result<()> {
-    const BLOCK: [u8; 64 * 1024] = [0; 64 * 1024];
+    static BLOCK: [u8; 64 * 1024] = [0; 64 * 1024];
     let mut done = 0;
     while done < bytes {
         let count = (bytes - done).min(BLOCK.len());

@@ -31,7 +31,7 @@ impl Life {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let limits = JournalLimits {
-            segment_bytes: random.from_to(64, 200) * 8,
+            segment_bytes: random.between(64, 200) * 8,
             reserve_bytes: if random.one_in(2) { 0 } else { 512 },
             refuse_below_bytes: 0,
         };
@@ -49,7 +49,7 @@ impl Life {
 
     /// Stops the machine at some change that is still to come, or never.
     fn arm(&mut self) {
-        let changes = self.random.from_to(0, 60);
+        let changes = self.random.between(0, 60);
         self.disk
             .crash_after((!self.random.one_in(4)).then_some(changes));
     }
@@ -109,11 +109,11 @@ impl Life {
         let replaces = self.random.one_in(4) && committed < last;
         let first = if replaces {
             self.term += 1;
-            self.random.from_to(committed + 1, last)
+            self.random.between(committed + 1, last)
         } else {
             last + 1
         };
-        let count = self.random.from_to(0, 5);
+        let count = self.random.between(0, 5);
         let entries: Vec<Entry> = (first..first + count)
             .map(|index| self.entry(index))
             .collect();
@@ -125,9 +125,9 @@ impl Life {
                 vote: if self.term == now.hard_state.term {
                     now.hard_state.vote
                 } else {
-                    self.random.from_to(0, 3)
+                    self.random.between(0, 3)
                 },
-                commit: self.random.from_to(least, end),
+                commit: self.random.between(least, end),
             }
         });
         let sync = !self.random.one_in(3);
@@ -140,10 +140,10 @@ impl Life {
     }
 
     fn entry(&mut self, index: u64) -> Entry {
-        let bytes = match self.random.from_to(0, 9) {
+        let bytes = match self.random.between(0, 9) {
             0 => 0,
             1 => self.limits.max_entry_bytes(),
-            _ => self.random.from_to(1, 120),
+            _ => self.random.between(1, 120),
         };
         Entry {
             index,
@@ -165,7 +165,7 @@ impl Life {
             voters: vec![1, 2, 3],
             ..SnapshotMeta::default()
         };
-        let bytes = self.random.from_to(0, 3000) as usize;
+        let bytes = self.random.between(0, 3000) as usize;
         self.model.snapshots.push(Some(meta.clone()));
         let written = Snapshots::open(Arc::new(self.disk.clone()))
             .and_then(|snapshots| snapshots.writer(meta.clone()))
@@ -197,7 +197,7 @@ impl Life {
         if committed <= newest {
             return Ok(true);
         }
-        let index = self.random.from_to(newest + 1, committed);
+        let index = self.random.between(newest + 1, committed);
         let Some(term) = now.term_at(index) else {
             return Ok(true);
         };
@@ -210,7 +210,7 @@ impl Life {
         if !self.snapshot(Position { index, term })? {
             return Ok(false);
         }
-        let end = self.random.from_to(now.start.index, index);
+        let end = self.random.between(now.start.index, index);
         let Some(term) = now.term_at(end) else {
             return Ok(true);
         };
@@ -230,7 +230,7 @@ impl Life {
     }
 
     fn prune(&mut self) -> Result<bool, String> {
-        let keep = self.random.from_to(1, 2) as usize;
+        let keep = self.random.between(1, 2) as usize;
         let pruned = Snapshots::open(Arc::new(self.disk.clone()))
             .and_then(|snapshots| snapshots.prune(keep));
         match pruned {
@@ -248,7 +248,7 @@ impl Life {
         self.term += 1;
         let most = least.max(now.last().index) + 3;
         let end = Position {
-            index: self.random.from_to(least, most),
+            index: self.random.between(least, most),
             term: self.term,
         };
         if !self.snapshot(end)? {
@@ -273,7 +273,7 @@ impl Life {
     }
 
     fn step(&mut self) -> Result<(), String> {
-        let goes_on = match self.random.from_to(0, 19) {
+        let goes_on = match self.random.between(0, 19) {
             0..=12 => self.append()?,
             13..=15 => self.take_snapshot()?,
             16 => self.install()?,

@@ -376,3 +376,39 @@ fn limits_that_make_no_sense_are_refused() {
     assert_eq!(position.index, 1);
     assert!(SimulatedDisk::new(1).list().unwrap().is_empty());
 }
+
+/// The same on a file system, with segments that are prepared on the way.
+#[test]
+fn log_on_a_real_disk_is_found_again_over_several_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = convoy_journal::JournalLimits {
+        segment_bytes: 1 << 20,
+        reserve_bytes: 4096,
+        refuse_below_bytes: 0,
+    };
+    let open = || {
+        let disk = Arc::new(convoy_journal::RealDisk::open(folder.path()).unwrap());
+        let (log, found) = Journal::open(Arc::clone(&disk), limits).unwrap();
+        (disk, log, found)
+    };
+    let (disk, mut log, _) = open();
+    log.initialise(IDENTITY).unwrap();
+    let group = |first: u64| -> Vec<Entry> {
+        (first..first + 64)
+            .map(|index| entry_of(index, 1, 1000))
+            .collect()
+    };
+    for first in (1..).step_by(64).take(50) {
+        log.append(Some(hard_state(1, 1, first - 1)), &group(first), true)
+            .unwrap();
+    }
+    assert!(log.room().unwrap().is_enough());
+    drop((disk, log));
+    let (disk, _, found) = open();
+    assert_eq!(found.entries.len(), 3200);
+    assert_eq!(found.entries[3100..3136], group(3101)[..36]);
+    let mut names = disk.list().unwrap();
+    names.sort();
+    assert_eq!(names.len(), 5, "{names:?}");
+    assert_eq!(names[4], "reserve.wal");
+}

@@ -12,9 +12,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn last(&self) -> Position {
-        self.entries
-            .last()
-            .map_or(self.start, |entry| position(entry))
+        self.entries.last().map_or(self.start, position)
     }
 
     pub(crate) fn term_at(&self, index: u64) -> Option<u64> {

@@ -1,5 +1,6 @@
 //! What is on the simulated disk, and what of it is durable.
 
+mod faults;
 mod inode;
 mod survivors;
 
@@ -8,6 +9,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+pub(super) use faults::Faults;
 use inode::Inode;
 
 /// The disk.
@@ -20,16 +22,8 @@ pub(super) struct State {
     next_inode: u64,
     /// Order of all unsynced changes, of bytes and of names.
     next_change: u64,
-    pub(super) has_stopped: bool,
-    pub(super) crash_after: Option<u64>,
-    pub(super) fail_sync_after: Option<u64>,
-    pub(super) fail_write_after: Option<u64>,
     pub(super) capacity: Option<u64>,
-    pub(super) write_us: u64,
-    pub(super) sync_us: u64,
-    pub(super) busy_us: u64,
-    pub(super) changes: u64,
-    pub(super) syncs: u64,
+    pub(super) faults: Faults,
 }
 
 /// One atomic change of names.
@@ -51,16 +45,8 @@ impl State {
             unsynced_names: Vec::new(),
             next_inode: 1,
             next_change: 0,
-            has_stopped: false,
-            crash_after: None,
-            fail_sync_after: None,
-            fail_write_after: None,
             capacity: None,
-            write_us: 0,
-            sync_us: 0,
-            busy_us: 0,
-            changes: 0,
-            syncs: 0,
+            faults: Faults::default(),
         }
     }
 
@@ -78,43 +64,6 @@ impl State {
         self.draw() % limit
     }
 
-    fn running(&self) -> io::Result<()> {
-        if self.has_stopped {
-            return Err(stopped());
-        }
-        Ok(())
-    }
-
-    /// Counts an operation that changes the disk; whether the machine stops in the middle of it.
-    fn begin_change(&mut self) -> io::Result<bool> {
-        self.running()?;
-        self.changes += 1;
-        self.busy_us += self.write_us;
-        match self.crash_after.as_mut() {
-            Some(0) => Ok(true),
-            Some(left) => {
-                *left -= 1;
-                Ok(false)
-            }
-            None => Ok(false),
-        }
-    }
-
-    fn end_change(&mut self, stops: bool) -> io::Result<()> {
-        if stops {
-            self.has_stopped = true;
-            return Err(stopped());
-        }
-        Ok(())
-    }
-
-    /// Counts a sync; whether it fails.
-    fn begin_sync(&mut self) -> bool {
-        self.syncs += 1;
-        self.busy_us += self.sync_us;
-        fails(&mut self.fail_sync_after)
-    }
-
     fn order(&mut self) -> u64 {
         self.next_change += 1;
         self.next_change
@@ -128,7 +77,7 @@ impl State {
     }
 
     pub(super) fn free_bytes(&self) -> io::Result<u64> {
-        self.running()?;
+        self.faults.running()?;
         Ok(self.capacity.map_or(u64::MAX / 2, |capacity| {
             capacity.saturating_sub(self.used_bytes())
         }))
@@ -142,7 +91,7 @@ impl State {
     }
 
     pub(super) fn list(&self) -> io::Result<Vec<String>> {
-        self.running()?;
+        self.faults.running()?;
         Ok(self.names.keys().cloned().collect())
     }
 
@@ -155,19 +104,19 @@ impl State {
     }
 
     pub(super) fn open(&mut self, name: &str) -> io::Result<u64> {
-        self.running()?;
+        self.faults.running()?;
         let inode = self.find(name)?;
         self.inode(inode)?.handles += 1;
         Ok(inode)
     }
 
     pub(super) fn create(&mut self, name: &str, zeroed_bytes: u64) -> io::Result<u64> {
-        self.running()?;
+        self.faults.running()?;
         if self.names.contains_key(name) {
             return Err(Errno::EXIST.into());
         }
         self.allocate(zeroed_bytes)?;
-        let stops = self.begin_change()?;
+        let stops = self.faults.begin_change()?;
         let number = self.next_inode;
         self.next_inode += 1;
         let mut inode = Inode {
@@ -177,24 +126,24 @@ impl State {
         inode.resize(self.order(), usize_from(zeroed_bytes));
         self.inodes.insert(number, inode);
         self.set_names(vec![(name.to_owned(), Some(number))]);
-        self.end_change(stops)?;
+        self.faults.end_change(stops)?;
         Ok(number)
     }
 
     pub(super) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        self.running()?;
+        self.faults.running()?;
         let inode = self.find(from)?;
-        let stops = self.begin_change()?;
+        let stops = self.faults.begin_change()?;
         self.set_names(vec![(from.to_owned(), None), (to.to_owned(), Some(inode))]);
-        self.end_change(stops)
+        self.faults.end_change(stops)
     }
 
     pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.running()?;
+        self.faults.running()?;
         self.find(name)?;
-        let stops = self.begin_change()?;
+        let stops = self.faults.begin_change()?;
         self.set_names(vec![(name.to_owned(), None)]);
-        self.end_change(stops)
+        self.faults.end_change(stops)
     }
 
     fn set_names(&mut self, sets: Vec<(String, Option<u64>)>) {
@@ -210,10 +159,10 @@ impl State {
     }
 
     pub(super) fn sync_folder(&mut self) -> io::Result<()> {
-        if self.begin_change()? {
-            return self.end_change(true);
+        if self.faults.begin_change()? {
+            return self.faults.end_change(true);
         }
-        if self.begin_sync() {
+        if self.faults.begin_sync() {
             for change in &mut self.unsynced_names {
                 change.is_lost = true;
             }
@@ -256,7 +205,7 @@ impl State {
     }
 
     pub(super) fn read_at(&self, inode: u64, offset: u64, out: &mut [u8]) -> io::Result<usize> {
-        self.running()?;
+        self.faults.running()?;
         let bytes = &self.inodes.get(&inode).ok_or_else(missing)?.bytes;
         let rest = bytes.get(usize_from(offset)..).unwrap_or_default();
         let count = rest.len().min(out.len());
@@ -265,44 +214,44 @@ impl State {
     }
 
     pub(super) fn write_at(&mut self, inode: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.running()?;
+        self.faults.running()?;
         let length = self.inode(inode)?.bytes.len();
         let end = usize_from(offset) + bytes.len();
         self.allocate(end.saturating_sub(length) as u64)?;
-        let stops = self.begin_change()?;
+        let stops = self.faults.begin_change()?;
         if end > length {
             let order = self.order();
             self.inode(inode)?.resize(order, end);
         }
         let order = self.order();
         self.inode(inode)?.write(order, usize_from(offset), bytes);
-        if fails(&mut self.fail_write_after) {
+        if self.faults.write_fails() {
             return Err(Errno::IO.into());
         }
-        self.end_change(stops)
+        self.faults.end_change(stops)
     }
 
     pub(super) fn len(&self, inode: u64) -> io::Result<u64> {
-        self.running()?;
+        self.faults.running()?;
         let inode = self.inodes.get(&inode).ok_or_else(missing)?;
         Ok(inode.bytes.len() as u64)
     }
 
     pub(super) fn set_len(&mut self, inode: u64, bytes: u64) -> io::Result<()> {
-        self.running()?;
+        self.faults.running()?;
         let length = self.inode(inode)?.bytes.len() as u64;
         self.allocate(bytes.saturating_sub(length))?;
-        let stops = self.begin_change()?;
+        let stops = self.faults.begin_change()?;
         let order = self.order();
         self.inode(inode)?.resize(order, usize_from(bytes));
-        self.end_change(stops)
+        self.faults.end_change(stops)
     }
 
     pub(super) fn sync(&mut self, inode: u64) -> io::Result<()> {
-        if self.begin_change()? {
-            return self.end_change(true);
+        if self.faults.begin_change()? {
+            return self.faults.end_change(true);
         }
-        let fails = self.begin_sync();
+        let fails = self.faults.begin_sync();
         let unsynced = &mut self.inode(inode)?.unsynced;
         if fails {
             for change in unsynced {
@@ -366,25 +315,6 @@ fn set_name(names: &mut BTreeMap<String, u64>, name: &str, inode: Option<u64>) {
         Some(inode) => names.insert(name.to_owned(), inode),
         None => names.remove(name),
     };
-}
-
-/// Counts down to a failure, which happens once.
-fn fails(countdown: &mut Option<u64>) -> bool {
-    match countdown {
-        Some(0) => {
-            *countdown = None;
-            true
-        }
-        Some(left) => {
-            *left -= 1;
-            false
-        }
-        None => false,
-    }
-}
-
-fn stopped() -> io::Error {
-    io::Error::other("the simulated machine has stopped")
 }
 
 fn missing() -> io::Error {

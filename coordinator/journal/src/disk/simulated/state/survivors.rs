@@ -33,7 +33,7 @@ enum Kept {
 impl State {
     /// The disk after a crash; this one stops.
     pub(in super::super) fn crash(&mut self) -> Self {
-        self.has_stopped = true;
+        self.faults.has_stopped = true;
         let fate = match self.below(5) {
             0 => Fate::AllLost,
             1 => Fate::AllKept,
@@ -59,8 +59,8 @@ impl State {
         next.durable_names.clone_from(&names);
         next.names = names;
         next.capacity = self.capacity;
-        next.write_us = self.write_us;
-        next.sync_us = self.sync_us;
+        next.faults.write_us = self.faults.write_us;
+        next.faults.sync_us = self.faults.sync_us;
         next
     }
 
