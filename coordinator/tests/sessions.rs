@@ -381,6 +381,15 @@ async fn an_agent_of_another_protocol_is_refused_with_both_versions() {
     coordinator.shutdown().await;
 }
 
+fn submission(sequence: u64, spec_json: String) -> v1::SubmitRequest {
+    v1::SubmitRequest {
+        client_id: "test".to_owned(),
+        sequence,
+        spec_json,
+        workers: 2,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn notes_lists_and_specs_come_over_the_wire() {
     let (coordinator, address, _folder) = start().await;
@@ -394,13 +403,12 @@ async fn notes_lists_and_specs_come_over_the_wire() {
         v1::jobs_client::JobsClient::connect(format!("http://{}", coordinator.address()))
             .await
             .unwrap();
-    let submission = v1::SubmitRequest {
-        client_id: "test".to_owned(),
-        sequence: 1,
-        spec_json: SPEC.to_owned(),
-        workers: 2,
-    };
-    let job_id = jobs.submit(submission).await.unwrap().into_inner().job_id;
+    let job_id = jobs
+        .submit(submission(1, SPEC.to_owned()))
+        .await
+        .unwrap()
+        .into_inner()
+        .job_id;
     let note = v1::AnnotateRequest {
         job_id: job_id.clone(),
         key: "best".to_owned(),
@@ -438,12 +446,8 @@ async fn notes_lists_and_specs_come_over_the_wire() {
     );
     let wanted = v1::JobSpecRequest { job_id };
     let spec = jobs.job_spec(wanted).await.unwrap().into_inner();
-    let again = v1::SubmitRequest {
-        client_id: "test".to_owned(),
-        sequence: 3,
-        spec_json: spec.spec_json,
-        workers: spec.workers,
-    };
+    assert_eq!(spec.workers, 2);
+    let again = submission(3, spec.spec_json);
     let second = jobs.submit(again).await.unwrap().into_inner();
     assert_eq!(second.job_id, "talk-2");
     coordinator.shutdown().await;

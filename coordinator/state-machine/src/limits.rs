@@ -1,4 +1,6 @@
 //! Limits on what the state may hold, each with its reason. Limits on messages are in `convoy_common::limits`.
+//!
+//! Replicas of two builds must decide alike: a limit that is changed takes effect with a new cluster version.
 
 use convoy_common::limits::MAX_MESSAGE_BYTES;
 

@@ -50,7 +50,7 @@ impl Cluster {
     /// What does not depend on the build: the version does not fall, and every coordinator supports it.
     fn may_commit(&self, version: ClusterVersion) -> Result<(), Refusal> {
         let (given, committed) = (version, self.version);
-        if false {
+        if given < committed {
             return Err(Refusal::ClusterVersionLower { given, committed });
         }
         let mut replicas = self.replicas();

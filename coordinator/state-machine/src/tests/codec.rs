@@ -108,6 +108,9 @@ fn bytes_of_another_kind_or_format_are_told_with_what_was_expected() {
         Err(CodecError::Trailing { .. })
     ));
     let mut snapshot = snapshot(&Cluster::default());
+    let followed = [&snapshot[..], &[0]].concat();
+    let read = read_snapshot(&followed[..]);
+    assert!(matches!(read, Err(CodecError::Trailing { .. })));
     snapshot[8] = 7;
     let told = text(read_snapshot(&snapshot[..]));
     assert!(
