@@ -38,7 +38,9 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             // Its tests play agents and workers; itself it calls nobody (`APART`).
             "convoy-client",
             "convoy-common",
-            "convoy-files",
+            "convoy-consensus",
+            "convoy-journal",
+            "convoy-output",
             "convoy-proto",
             "convoy-state-machine",
             "convoy-telemetry",
