@@ -55,7 +55,6 @@ pub(crate) struct Serving {
 /// Bytes of one stream that may be on their way unread: a few of Raft's messages full of entries.
 const WINDOW_BYTES: u32 = 4 << 20;
 
-
 /// Serves until told to stop and every call has ended.
 pub(crate) async fn serve(
     Serving {

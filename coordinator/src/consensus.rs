@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod in_memory;
 
-use convoy_consensus::{MembershipChange, Members, Rejected, Role};
+use convoy_consensus::{Members, MembershipChange, Rejected, Role};
 use convoy_journal::SnapshotMeta;
 use convoy_state_machine::{Cluster, Envelope};
 

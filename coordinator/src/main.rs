@@ -55,8 +55,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn read(path: &Path) -> anyhow::Result<CoordinatorConfig> {
     let name = path.display().to_string();
-    let source =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    let source = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     let mut config = CoordinatorConfig::parse(&source, &name)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     config.resolve_paths(folder);

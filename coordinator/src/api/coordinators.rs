@@ -102,7 +102,10 @@ impl Coordinators for Api {
         if let Some(leader) = directory.leader().filter(|leader| Some(*leader) == to) {
             return Ok(Response::new(v1::TransferLeaderReply { leader: leader.0 }));
         }
-        self.replica.transfer(to).await.map_err(|why| self.no_transfer(&why))?;
+        self.replica
+            .transfer(to)
+            .await
+            .map_err(|why| self.no_transfer(&why))?;
         match timeout(TRANSFER_LIMIT, directory.another_leads()).await {
             Ok(Some(leader)) => Ok(Response::new(v1::TransferLeaderReply { leader: leader.0 })),
             Ok(None) => Err(over()),
@@ -201,11 +204,12 @@ fn replica_id(id: u64) -> Result<ReplicaId, Status> {
 }
 
 fn host_and_port(address: &str) -> Result<String, Status> {
-    let address: CoordinatorAddress = address
-        .parse()
-        .map_err(|error: convoy_common::address::InvalidAddress| {
-            Status::invalid_argument(error.to_string())
-        })?;
+    let address: CoordinatorAddress =
+        address
+            .parse()
+            .map_err(|error: convoy_common::address::InvalidAddress| {
+                Status::invalid_argument(error.to_string())
+            })?;
     Ok(format!("{}:{}", address.host(), address.port()))
 }
 

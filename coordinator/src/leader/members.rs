@@ -8,7 +8,9 @@ use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::version::ClusterVersion;
 use convoy_state_machine::{Answer, Cluster, Command};
 
-use super::{KnownMembers, Leader, MemberRequest, Pending, Refused, ReplaceProgress, Reply, Waiting, clients};
+use super::{
+    KnownMembers, Leader, MemberRequest, Pending, Refused, ReplaceProgress, Reply, Waiting, clients,
+};
 use crate::consensus::Log;
 
 /// Ticks between two tries to make a learner a voter: it takes a second to catch up, or hours.
@@ -271,8 +273,7 @@ impl<L: Log> Leader<L> {
                 && cluster.replica(**id) != Some(*member)
                 && announced.get(*id) != Some(*member)
         });
-        let new: Vec<(MemberId, Member)> =
-            new.map(|(id, member)| (*id, member.clone())).collect();
+        let new: Vec<(MemberId, Member)> = new.map(|(id, member)| (*id, member.clone())).collect();
         announced.extend(new.iter().cloned());
         for (replica, member) in new {
             self.propose(Command::SetMember { replica, member }, Waiting::Nobody);

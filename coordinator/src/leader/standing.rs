@@ -177,7 +177,9 @@ impl<L: Log> Leader<L> {
             );
             let agents = std::mem::take(&mut self.agents).into_values();
             let workers = std::mem::take(&mut self.workers).into_values();
-            self.parting.agents.extend(agents.map(|agent| agent.outbound));
+            self.parting
+                .agents
+                .extend(agents.map(|agent| agent.outbound));
             self.parting
                 .workers
                 .extend(workers.map(|worker| worker.outbound));
@@ -222,10 +224,5 @@ impl<L: Log> Leader<L> {
 /// has its own deadline.
 fn is_member(job: &Job, worker: &convoy_common::ids::WorkerRef) -> bool {
     let newest = job.newest_generation();
-    newest.is_some_and(|newest| {
-        newest
-            .members
-            .iter()
-            .any(|member| member.worker == *worker)
-    })
+    newest.is_some_and(|newest| newest.members.iter().any(|member| member.worker == *worker))
 }

@@ -51,8 +51,7 @@ async fn send(
     let address = address.ok_or_else(|| "its address is not known".to_owned())?;
     let mut client = dial(&address, network.key.as_ref()).await?;
     let (pieces, ready) = mpsc::channel(READY_PIECES);
-    let reading =
-        tokio::task::spawn_blocking(move || read(&snapshots, &meta, message, &pieces));
+    let reading = tokio::task::spawn_blocking(move || read(&snapshots, &meta, message, &pieces));
     let installed = client.install(ReceiverStream::new(ready)).await;
     // A file that can't be read says more than the stream that ended for it.
     match reading.await {

@@ -54,13 +54,15 @@ impl ReplicatedLog {
 
     /// Whether the thread will hear of it.
     fn ask(&self, request: Request) -> Result<(), Rejected> {
-        self.requests.try_send(request).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Rejected::Busy {
-                waiting_bytes: 0,
-                limit_bytes: 0,
-            },
-            mpsc::error::TrySendError::Closed(_) => Rejected::Stopped,
-        })
+        self.requests
+            .try_send(request)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Rejected::Busy {
+                    waiting_bytes: 0,
+                    limit_bytes: 0,
+                },
+                mpsc::error::TrySendError::Closed(_) => Rejected::Stopped,
+            })
     }
 
     fn try_propose(&self, id: ProposalId, envelope: &Envelope) -> Result<(), Rejected> {

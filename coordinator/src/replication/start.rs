@@ -9,9 +9,7 @@ use std::thread::JoinHandle;
 use convoy_access::ClusterKey;
 use convoy_common::address::CoordinatorAddress;
 use convoy_common::ids::ReplicaId as MemberId;
-use convoy_consensus::{
-    Rejected, Replica, ReplicaConfig, ReplicaError, ReplicaId, Start, Status,
-};
+use convoy_consensus::{Rejected, Replica, ReplicaConfig, ReplicaError, ReplicaId, Start, Status};
 use convoy_journal::{JournalError, RealDisk, Snapshots};
 use convoy_proto::raft::v1;
 use convoy_state_machine::Cluster;
@@ -286,7 +284,10 @@ fn state(
         tracing::warn!(bytes, "the log's torn end was cut; nobody was promised it");
     }
     for file in &start.set_aside {
-        tracing::warn!(file, "a damaged snapshot was set aside; an older one replaces it");
+        tracing::warn!(
+            file,
+            "a damaged snapshot was set aside; an older one replaces it"
+        );
     }
     let Some(meta) = &start.restore else {
         return Ok(initial);

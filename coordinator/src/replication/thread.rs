@@ -168,9 +168,10 @@ impl ReplicaThread {
     /// To whom leadership was offered.
     fn transfer(&mut self, to: Option<ReplicaId>) -> Result<ReplicaId, Rejected> {
         let status = self.replica.status();
-        let voters = status.peers.iter().filter(|peer| {
-            peer.is_active && status.members.voters.contains(&peer.id)
-        });
+        let voters = status
+            .peers
+            .iter()
+            .filter(|peer| peer.is_active && status.members.voters.contains(&peer.id));
         let best = voters.max_by_key(|peer| peer.matched).map(|peer| peer.id);
         let to = to.or(best).ok_or_else(|| Rejected::NoSuchChange {
             reason: "no other coordinator that votes was heard of lately".to_owned(),
@@ -225,7 +226,10 @@ impl ReplicaThread {
         if let Some(meta) = &output.restore {
             let cluster = snapshot_files::read(&self.replica.snapshots(), meta)
                 .map_err(|error| End::Failed(error.to_string()))?;
-            tracing::info!(index = meta.index, "state replaced by the leader's snapshot");
+            tracing::info!(
+                index = meta.index,
+                "state replaced by the leader's snapshot"
+            );
             events.push(LogEvent::Restored(Box::new(cluster)));
         }
         for committed in output.committed {

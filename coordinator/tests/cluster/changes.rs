@@ -48,7 +48,10 @@ async fn newcomer_gets_everything_votes_and_lets_another_go() {
     let second = submit(&jobs).await;
     assert_known(&jobs, &[&first, &second]).await;
     let known = group.leader_now().await.unwrap().members;
-    assert!(known.iter().all(|member| !member.address.is_empty()), "{known:?}");
+    assert!(
+        known.iter().all(|member| !member.address.is_empty()),
+        "{known:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +70,9 @@ async fn coordinator_that_is_gone_is_replaced() {
     };
     let done = || async {
         let reply = at_leader(&group).await.replace(replace.clone()).await;
-        reply.is_ok_and(|reply| reply.get_ref().is_done).then_some(())
+        reply
+            .is_ok_and(|reply| reply.get_ref().is_done)
+            .then_some(())
     };
     group.eventually("the replacement", done).await;
     let mut expected: Vec<u64> = [1, 2, 3, 5].into();
@@ -87,7 +92,10 @@ async fn leader_hands_over_to_whom_it_is_told() {
     assert_eq!(group.leader().await, to);
     let nobody = v1::TransferLeaderRequest { to: Some(9) };
     let refused = at_leader(&group).await.transfer_leader(nobody).await;
-    assert_mentions(&refused.unwrap_err().message(), &["replica 9", "no other voter"]);
+    assert_mentions(
+        &refused.unwrap_err().message(),
+        &["replica 9", "no other voter"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

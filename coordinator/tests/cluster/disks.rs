@@ -79,7 +79,10 @@ async fn coordinator_whose_folder_is_empty_is_told_what_it_may_not_do() {
     let wiped = member.settings.replica.data_dir.with_extension("wiped");
     member.settings.replica.data_dir = wiped;
     let error = group.start(follower).await.unwrap_err();
-    assert_mentions(&error.to_string(), &["--create-cluster", "must not come back"]);
+    assert_mentions(
+        &error.to_string(),
+        &["--create-cluster", "must not come back"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

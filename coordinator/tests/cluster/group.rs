@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use convoy_client::{CoordinatorAddress, Endpoints, JobsClient};
 use convoy_common::ids::JobId;
 use convoy_coordinator::{
-    Begin, Coordinator, CoordinatorSettings, ReplicaId, ReplicaLimits, ReplicationError,
-    StartError,
+    Begin, Coordinator, CoordinatorSettings, ReplicaId, ReplicaLimits, ReplicationError, StartError,
 };
 use convoy_proto::v1;
 use convoy_proto::v1::coordinators_client::CoordinatorsClient;
@@ -76,7 +75,12 @@ impl Group {
         // Processes of tests that run at the same time have different ones as well.
         let [_, process, ..] = std::process::id().to_be_bytes();
         let last = std::process::id().to_le_bytes()[0];
-        let host = Ipv4Addr::new(127, 1 + last % 200, process.wrapping_add(self.host), id as u8);
+        let host = Ipv4Addr::new(
+            127,
+            1 + last % 200,
+            process.wrapping_add(self.host),
+            id as u8,
+        );
         (host, 7_700).into()
     }
 
@@ -122,9 +126,10 @@ impl Group {
         let started = loop {
             let start = runtime.spawn(Coordinator::start(member.settings.clone()));
             match start.await.unwrap() {
-                Err(StartError::Replication(ReplicationError::Disk { .. }) | StartError::AddressInUse { .. })
-                    if Instant::now() < deadline =>
-                {
+                Err(
+                    StartError::Replication(ReplicationError::Disk { .. })
+                    | StartError::AddressInUse { .. },
+                ) if Instant::now() < deadline => {
                     tokio::time::sleep(LOOK).await;
                 }
                 started => break started,
@@ -194,7 +199,9 @@ impl Group {
         for id in self.running() {
             if let Some(status) = self.status(id).await
                 && status.role() == v1::CoordinatorRole::Leader
-                && newest.as_ref().is_none_or(|newest| newest.term < status.term)
+                && newest
+                    .as_ref()
+                    .is_none_or(|newest| newest.term < status.term)
             {
                 newest = Some(status);
             }

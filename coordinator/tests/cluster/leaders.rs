@@ -31,7 +31,9 @@ async fn follower_names_the_leader() {
         let status = group.status(follower).await?;
         (status.leader == Some(leader)).then_some(())
     };
-    group.eventually("the follower to hear of the leader", known).await;
+    group
+        .eventually("the follower to hear of the leader", known)
+        .await;
     let mut stub = Stub::new(group.channel(follower).await.unwrap());
     let refused = stub.submit(submission(1)).await.unwrap_err();
     let expected = Redirect {

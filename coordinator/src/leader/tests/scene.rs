@@ -9,6 +9,7 @@ use convoy_common::ids::{
 use convoy_common::spec::JobSpec;
 use convoy_consensus::ReplicaId;
 use convoy_proto::PROTOCOL_VERSION;
+use convoy_state_machine::Cluster;
 use convoy_state_machine::command::{AgentRef, Origin};
 use convoy_state_machine::job::{JobPhase, Obituary};
 use convoy_state_machine::membership::Standing;
@@ -16,18 +17,17 @@ use convoy_state_machine::node::NodeOffer;
 use convoy_state_machine::records::{
     CheckpointKey, DatasetFingerprint, Digest, Evaluation, Progress, Slice, SliceReport,
 };
-use convoy_state_machine::Cluster;
 use convoy_state_machine::replica::Replica;
 use convoy_state_machine::spec::StoredSpec;
-use convoy_state_machine::version::ClusterVersion;
 use convoy_state_machine::time::Moment;
+use convoy_state_machine::version::ClusterVersion;
 use futures::FutureExt;
 use tokio::sync::{oneshot, watch};
 
 use super::super::{
-    AgentAttach, AgentDirective, AgentHello, AgentReport, Beginning, ClientRequest, Detached, Event, Leader,
-    Next, NumberedView, Outgoing, Refused, Reply, SessionId, SliceWritten, Submission,
-    WorkerAttach, WorkerDirective, WorkerHello, WorkerReport, channel,
+    AgentAttach, AgentDirective, AgentHello, AgentReport, Beginning, ClientRequest, Detached,
+    Event, Leader, Next, NumberedView, Outgoing, Refused, Reply, SessionId, SliceWritten,
+    Submission, WorkerAttach, WorkerDirective, WorkerHello, WorkerReport, channel,
 };
 use crate::config::Timings;
 use crate::consensus::{InMemoryLog, Log};
