@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
@@ -17,18 +17,30 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("convoy-process", &[]),
     ("convoy-telemetry", &[]),
     ("convoy-wire", &["convoy-common", "convoy-proto"]),
+    // Its tests make calls; itself it knows no message.
+    ("convoy-access", &["convoy-common", "convoy-proto"]),
     (
         "convoy-client",
-        &["convoy-common", "convoy-proto", "convoy-wire"],
+        &[
+            "convoy-access",
+            "convoy-common",
+            "convoy-proto",
+            "convoy-wire",
+        ],
     ),
     ("convoy-state-machine", &["convoy-common"]),
+    ("convoy-consensus", &["convoy-journal", "convoy-proto"]),
+    ("convoy-journal", &["convoy-files"]),
     (
         "convoy-coordinator",
         &[
+            "convoy-access",
             // Its tests play agents and workers; itself it calls nobody (`APART`).
             "convoy-client",
             "convoy-common",
-            "convoy-files",
+            "convoy-consensus",
+            "convoy-journal",
+            "convoy-output",
             "convoy-proto",
             "convoy-state-machine",
             "convoy-telemetry",
@@ -36,7 +48,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
         ],
     ),
     ("convoy-membership", &["convoy-common"]),
-    ("convoy-collective", &["convoy-common"]),
+    ("convoy-collective", &["convoy-access", "convoy-common"]),
     ("convoy-data", &["convoy-common", "convoy-files"]),
     ("convoy-checkpoint", &["convoy-common", "convoy-files"]),
     ("convoy-torch", &[]),
@@ -52,6 +64,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     (
         "convoy-agent",
         &[
+            "convoy-access",
             "convoy-client",
             "convoy-common",
             "convoy-files",
@@ -65,6 +78,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     (
         "convoy-worker",
         &[
+            "convoy-access",
             "convoy-checkpoint",
             "convoy-client",
             "convoy-collective",
@@ -84,6 +98,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     (
         "convoy",
         &[
+            "convoy-access",
             "convoy-checkpoint",
             "convoy-client",
             "convoy-common",
@@ -103,10 +118,13 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-checkpoint",
             "convoy-client",
             "convoy-common",
+            "convoy-consensus",
             "convoy-data",
             "convoy-files",
+            "convoy-journal",
             "convoy-process",
             "convoy-proto",
+            "convoy-state-machine",
         ],
     ),
 ];

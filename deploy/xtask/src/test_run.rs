@@ -26,11 +26,24 @@ const TIDY: Suite = Suite {
     arguments: &["--workspace", "--test", "tidy"],
 };
 
-const USUAL: [Suite; 2] = [
+const USUAL: [Suite; 3] = [
     Suite {
         name: "unit tests",
         what: "every crate for itself",
         arguments: &["--workspace", "--exclude", PROCESS_TESTS],
+    },
+    Suite {
+        name: "simulation",
+        what: "the replicated coordinator under simulated faults, by seeds",
+        // One test at a time: each uses all cores. What it did is shown.
+        arguments: &[
+            "--workspace",
+            "--test",
+            "simulation",
+            "--",
+            "--test-threads=1",
+            "--nocapture",
+        ],
     },
     Suite {
         name: "process tests",
@@ -45,7 +58,7 @@ const USUAL: [Suite; 2] = [
     },
 ];
 
-const LONG: [Suite; 2] = [
+const LONG: [Suite; 3] = [
     Suite {
         name: "long unit tests",
         what: "the slow ones of every crate",
@@ -57,6 +70,20 @@ const LONG: [Suite; 2] = [
             "--bins",
             "--tests",
             "--",
+            "--ignored",
+            "long_",
+        ],
+    },
+    Suite {
+        name: "long simulation",
+        what: "a million schedules",
+        arguments: &[
+            "--workspace",
+            "--test",
+            "simulation",
+            "--",
+            "--test-threads=1",
+            "--nocapture",
             "--ignored",
             "long_",
         ],
@@ -162,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn process_tests_run_one_at_a_time_and_know_the_programs() {
-        for suite in [&USUAL[1], &LONG[1]] {
+    fn tests_of_the_cluster_run_one_at_a_time_and_know_the_programs() {
+        for suite in USUAL[1..].iter().chain(&LONG[1..]) {
             let line = line(suite);
             assert!(line.contains("--test-threads=1"), "{line}");
             assert!(line.contains("CONVOY_BIN_DIR=/tree/target/ci "), "{line}");
