@@ -8,7 +8,7 @@ mod bench;
 mod commands;
 mod display;
 mod failure;
-mod output;
+mod result_file;
 mod run;
 mod spec_file;
 mod starting_weights;

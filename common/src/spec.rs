@@ -8,6 +8,7 @@ mod document;
 mod finding;
 mod json;
 mod key_path;
+mod message;
 mod model;
 mod nearest;
 mod optimizer;
@@ -32,13 +33,14 @@ use serde::{Deserialize, Serialize};
 use crate::limits::MAX_DATA_SHARDS;
 
 pub use data::{AugmentSpec, DataFiles, DataFormat, DataSpec, IdxPaths};
-pub use model::{ModelName, ModelSpec, Stem};
+pub use message::{SpecTooLong, check_message};
+pub use model::{ImagesTooSmall, ModelName, ModelSpec, Stem};
 pub use optimizer::{OptimizerName, OptimizerSpec};
 pub use problem::{Place, Problem, SpecErrors};
 pub use schedule::{ScheduleName, ScheduleSpec};
 pub use shape::json_schema;
 pub use training::{MemoryFormat, Precision, Reproducibility, TrainingSpec};
-pub use workers::WorkersRefused;
+pub use workers::{WorkerBounds, WorkersRefused};
 
 /// A job: model, data and how to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]

@@ -108,11 +108,81 @@ impl Jobs for Api {
         &self,
         request: Request<v1::CancelRequest>,
     ) -> Result<Response<v1::CancelReply>, Status> {
-        let v1::CancelRequest { job_id, reason } = request.into_inner();
+        let v1::CancelRequest {
+            job_id,
+            reason,
+            client_id,
+            sequence,
+        } = request.into_inner();
         let job = convert::job_id(&job_id)?;
-        self.ask(|reply| Event::Client(ClientRequest::Cancel { job, reason, reply }))
-            .await?;
+        let origin = convert::origin(client_id, sequence);
+        self.ask(|reply| {
+            Event::Client(ClientRequest::Cancel {
+                job,
+                reason,
+                origin,
+                reply,
+            })
+        })
+        .await?;
         Ok(Response::new(v1::CancelReply {}))
+    }
+
+    async fn annotate(
+        &self,
+        request: Request<v1::AnnotateRequest>,
+    ) -> Result<Response<v1::AnnotateReply>, Status> {
+        let note = Box::new(convert::note(request.into_inner())?);
+        self.ask(|reply| Event::Client(ClientRequest::Annotate { note, reply }))
+            .await?;
+        Ok(Response::new(v1::AnnotateReply {}))
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsReply>, Status> {
+        let v1::ListJobsRequest {
+            open_only,
+            after_number: after,
+        } = request.into_inner();
+        let page = self
+            .ask(|reply| {
+                Event::Client(ClientRequest::ListJobs {
+                    open_only,
+                    after,
+                    reply,
+                })
+            })
+            .await?;
+        Ok(Response::new(convert::jobs(page)))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesReply>, Status> {
+        let after = request.into_inner().after_node_id;
+        let after = if after.is_empty() {
+            None
+        } else {
+            Some(convert::node_id(after)?)
+        };
+        let page = self
+            .ask(|reply| Event::Client(ClientRequest::ListNodes { after, reply }))
+            .await?;
+        Ok(Response::new(convert::nodes(page)))
+    }
+
+    async fn job_spec(
+        &self,
+        request: Request<v1::JobSpecRequest>,
+    ) -> Result<Response<v1::JobSpecReply>, Status> {
+        let job = convert::job_id(&request.into_inner().job_id)?;
+        let spec = self
+            .ask(|reply| Event::Client(ClientRequest::Spec { job, reply }))
+            .await?;
+        Ok(Response::new(convert::submitted_spec(&spec)))
     }
 
     async fn describe(

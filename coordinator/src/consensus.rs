@@ -5,7 +5,7 @@
 
 mod in_memory;
 
-use convoy_state_machine::Command;
+use convoy_state_machine::Envelope;
 
 pub(crate) use in_memory::InMemoryLog;
 
@@ -19,7 +19,7 @@ pub(crate) struct Committed {
     /// The proposal it came from.
     pub(crate) proposal: ProposalId,
     /// What to apply.
-    pub(crate) command: Command,
+    pub(crate) envelope: Envelope,
 }
 
 /// A replicated log, as its leader sees it.
@@ -28,7 +28,7 @@ pub(crate) trait Log: Send + 'static {
     fn term(&self) -> u64;
 
     /// Hands a command over; once it is committed, [`Log::next_committed`] gives it back. Never waits.
-    fn propose(&mut self, command: Command) -> ProposalId;
+    fn propose(&mut self, envelope: Envelope) -> ProposalId;
 
     /// The next committed command that was not given back yet.
     fn next_committed(&mut self) -> Option<Committed>;

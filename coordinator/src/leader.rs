@@ -7,6 +7,7 @@ mod agents;
 mod clients;
 mod decide;
 mod event;
+mod lists;
 mod live_job;
 mod perform;
 mod refused;
@@ -19,14 +20,15 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use convoy_common::ids::{JobId, NodeId, WorkerRef};
 use convoy_state_machine::cause::Cause;
+use convoy_state_machine::command::Reach;
 use convoy_state_machine::job::JobPhase;
 use convoy_state_machine::time::Moment;
-use convoy_state_machine::{Cluster, Command, Outcome, Refusal};
+use convoy_state_machine::{Answer, Cluster, Envelope};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -35,9 +37,10 @@ use crate::consensus::{Committed, Log, ProposalId};
 
 pub(crate) use event::{
     AgentAttach, AgentDirective, AgentHello, AgentReport, ClientRequest, DesiredWorker, Detached,
-    Event, Reply, SliceWritten, Submission, WorkerAttach, WorkerDirective, WorkerHello,
+    Event, Note, Reply, SliceWritten, Submission, WorkerAttach, WorkerDirective, WorkerHello,
     WorkerReport,
 };
+pub(crate) use lists::{Page, SubmittedSpec};
 use live_job::LiveJob;
 pub(crate) use refused::Refused;
 use session::{AgentSession, WorkerSession};
@@ -60,6 +63,8 @@ pub(crate) struct Leader<L> {
     views: Views,
     /// What is to be done when a proposal's fate is known.
     waiting: BTreeMap<ProposalId, Waiting>,
+    /// Jobs about which a decision of this leader is in flight.
+    deciding: BTreeSet<JobId>,
     /// Attempts of this leadership so far.
     attempts: u64,
     /// Whether decisions and what is owed must be looked at again: not after every heartbeat.
@@ -69,7 +74,8 @@ pub(crate) struct Leader<L> {
 /// Who waits for a proposal's fate.
 enum Waiting {
     Submit(Reply<JobId>),
-    Cancel(Reply<()>),
+    /// A client that only needs to know that it is done.
+    Client(Reply<()>),
     Register(Box<AgentAttach>),
     /// The leader's own decision about a job; no other is made about it meanwhile.
     Decision(JobId),
@@ -117,6 +123,7 @@ impl<L: Log> Leader<L> {
             live: BTreeMap::new(),
             views: Views::default(),
             waiting: BTreeMap::new(),
+            deciding: BTreeSet::new(),
             attempts: 0,
             attention: false,
         }
@@ -175,39 +182,49 @@ impl<L: Log> Leader<L> {
         self.publish_changed();
     }
 
-    fn propose(&mut self, command: Command, waiting: Waiting) {
-        let proposal = self.log.propose(command);
+    fn propose(&mut self, envelope: impl Into<Envelope>, waiting: Waiting) {
+        let proposal = self.log.propose(envelope.into());
+        if let Waiting::Decision(job) = &waiting {
+            self.deciding.insert(job.clone());
+        }
         self.waiting.insert(proposal, waiting);
     }
 
     fn apply(&mut self, committed: Committed) {
-        let Committed { proposal, command } = committed;
-        let job = command.job().cloned();
-        tracing::debug!(?command, "applies");
-        let result = self.cluster.apply(command);
-        self.attention = true;
-        match &job {
-            Some(job) => self.views.mark(job),
-            None => self.views.mark_all(self.cluster.jobs().map(|job| &job.id)),
+        let Committed { proposal, envelope } = committed;
+        let command = &envelope.command;
+        if let Err(too_old) = self.cluster.check_build(command) {
+            panic!("this replica must stop: {too_old}");
         }
+        tracing::debug!(?command, "applies");
+        let (job, reach) = (command.job().cloned(), command.reach());
+        self.mark_node(command);
+        let answer = self.cluster.apply(envelope);
+        self.mark_reached(job.as_ref(), reach, &answer);
+        self.attention |= reach >= Reach::Job;
         let waiting = self.waiting_for(proposal);
-        self.answer(waiting, result, job);
+        self.answer(waiting, answer, job);
     }
 
     fn waiting_for(&mut self, proposal: ProposalId) -> Waiting {
-        self.waiting.remove(&proposal).unwrap_or(Waiting::Nobody)
+        let waiting = self.waiting.remove(&proposal).unwrap_or(Waiting::Nobody);
+        if let Waiting::Decision(job) = &waiting {
+            self.deciding.remove(job);
+        }
+        waiting
     }
 
-    fn answer(&mut self, waiting: Waiting, result: Result<Outcome, Refusal>, job: Option<JobId>) {
-        match (waiting, result) {
-            (Waiting::Submit(reply), result) => self.submitted(reply, result),
-            (Waiting::Cancel(reply), result) => {
-                reply.give(result.map(|_| ()).map_err(Refused::State));
-            }
-            (Waiting::Register(attach), result) => self.registered(*attach, result),
+    fn answer(&mut self, waiting: Waiting, answer: Answer, job: Option<JobId>) {
+        match (waiting, answer) {
+            (Waiting::Submit(reply), answer) => self.submitted(reply, answer),
+            (Waiting::Client(reply), answer) => reply.give(clients::done(answer)),
+            (Waiting::Register(attach), answer) => self.registered(*attach, answer),
             (Waiting::Decision(job), Ok(outcome)) => self.decided(&job, &outcome),
             (Waiting::Decision(job), Err(refusal)) => self.decision_refused(&job, &refusal),
             (Waiting::Report(worker), Err(refusal)) => self.report_refused(&worker, &refusal),
+            (Waiting::Nobody, Err(refusal)) if refusal.is_stale() => {
+                tracing::info!(%refusal, "command of the past refused");
+            }
             (Waiting::Nobody, Err(refusal)) => tracing::warn!(%refusal, "command refused"),
             (Waiting::Report(_) | Waiting::Nobody, Ok(_)) => {}
         }

@@ -32,6 +32,7 @@ fn agent_hello(protocol_version: u32) -> v1::AgentHello {
         incarnation: 1,
         slots: 2,
         advertised_host: "127.0.0.1".to_owned(),
+        ..Default::default()
     }
 }
 
@@ -343,5 +344,77 @@ async fn an_agent_of_another_protocol_is_refused_with_both_versions() {
         error.contains("protocol 2") && error.contains("speaks 1"),
         "{error}"
     );
+    coordinator.shutdown().await;
+}
+
+fn submission(sequence: u64, spec_json: String) -> v1::SubmitRequest {
+    v1::SubmitRequest {
+        client_id: "test".to_owned(),
+        sequence,
+        spec_json,
+        workers: 2,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_lists_and_specs_come_over_the_wire() {
+    let (coordinator, address) = start().await;
+    let hello = v1::AgentHello {
+        labels: [("rack".to_owned(), "r1".to_owned())].into(),
+        worker_memory_bytes: Some(1 << 30),
+        ..agent_hello(PROTOCOL_VERSION)
+    };
+    let _agent = AgentSession::open(&address, hello, PATIENCE).await.unwrap();
+    let mut jobs =
+        v1::jobs_client::JobsClient::connect(format!("http://{}", coordinator.address()))
+            .await
+            .unwrap();
+    let job_id = jobs
+        .submit(submission(1, SPEC.to_owned()))
+        .await
+        .unwrap()
+        .into_inner()
+        .job_id;
+    let note = v1::AnnotateRequest {
+        job_id: job_id.clone(),
+        key: "best".to_owned(),
+        value: Some("yes".to_owned()),
+        client_id: "test".to_owned(),
+        sequence: 2,
+    };
+    for _ in 0..2 {
+        jobs.annotate(note.clone()).await.unwrap();
+    }
+    let describe = v1::DescribeRequest {
+        job_id: job_id.clone(),
+    };
+    let view = jobs.describe(describe).await.unwrap().into_inner();
+    assert_eq!(view.annotations["best"], "yes");
+    let list = jobs
+        .list_jobs(v1::ListJobsRequest::default())
+        .await
+        .unwrap();
+    let line = &list.get_ref().jobs[0];
+    assert_eq!(
+        (&line.job_id, line.workers_wanted, line.workers_live),
+        (&job_id, 2, 2)
+    );
+    assert_eq!(line.state(), v1::JobState::Forming);
+    let list = jobs
+        .list_nodes(v1::ListNodesRequest::default())
+        .await
+        .unwrap();
+    let line = &list.get_ref().nodes[0];
+    assert_eq!((line.node_id.as_str(), line.used.len()), ("n1", 2));
+    assert_eq!(
+        (line.labels["rack"].as_str(), line.worker_memory_bytes),
+        ("r1", Some(1 << 30))
+    );
+    let wanted = v1::JobSpecRequest { job_id };
+    let spec = jobs.job_spec(wanted).await.unwrap().into_inner();
+    assert_eq!(spec.workers, 2);
+    let again = submission(3, spec.spec_json);
+    let second = jobs.submit(again).await.unwrap().into_inner();
+    assert_eq!(second.job_id, "talk-2");
     coordinator.shutdown().await;
 }

@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
+    ("convoy-output", &[]),
     ("convoy-process", &[]),
     ("convoy-telemetry", &[]),
     ("convoy-wire", &["convoy-common", "convoy-proto"]),
@@ -55,6 +56,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-client",
             "convoy-common",
             "convoy-files",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
@@ -71,6 +73,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-data",
             "convoy-files",
             "convoy-membership",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
@@ -88,12 +91,13 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-coordinator",
             "convoy-data",
             "convoy-files",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["convoy-output"]),
     (
         "cluster-tests",
         &[

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use convoy_client::CoordinatorAddress;
 use convoy_common::ids::{Incarnation, JobId, WorkerId, WorkerRef};
-use convoy_common::limits::MAX_SPEC_BYTES;
+use convoy_common::limits::MAX_MESSAGE_BYTES;
 use convoy_common::spec::JobSpec;
 
 use crate::bench::BenchCommand;
@@ -65,10 +65,17 @@ pub(crate) struct Work {
     pub(crate) spec: JobSpec,
     /// Where the ring listens: the advertised address, any free port.
     pub(crate) data_address: SocketAddr,
-    pub(crate) parent_pid: Option<u32>,
 }
 
 impl Arguments {
+    /// The process that must outlive this one, whatever this one does.
+    pub(crate) fn parent_pid(&self) -> Option<u32> {
+        match &self.bench {
+            Some(bench) => bench.member().parent_pid,
+            None => self.parent_pid,
+        }
+    }
+
     /// # Errors
     /// If an id is malformed or the spec can't be read.
     pub(crate) fn mode(self) -> anyhow::Result<Mode> {
@@ -94,7 +101,6 @@ impl Arguments {
             me,
             spec: read_spec(&spec_file)?,
             data_address: SocketAddr::new(self.advertised_host, 0),
-            parent_pid: self.parent_pid,
         })))
     }
 }
@@ -103,9 +109,10 @@ fn read_spec(path: &PathBuf) -> anyhow::Result<JobSpec> {
     let bytes = std::fs::metadata(path)
         .with_context(|| format!("cannot read the job spec {}", path.display()))?
         .len();
-    if bytes > MAX_SPEC_BYTES as u64 {
+    // As JSON it came in a message, and is longer than the TOML that someone wrote.
+    if bytes > MAX_MESSAGE_BYTES as u64 {
         bail!(
-            "the job spec {} has {bytes} bytes, at most {MAX_SPEC_BYTES} are read",
+            "the job spec {} has {bytes} bytes, at most {MAX_MESSAGE_BYTES} are read",
             path.display()
         );
     }

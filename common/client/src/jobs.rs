@@ -80,6 +80,7 @@ impl JobsClient {
         let request = v1::CancelRequest {
             job_id: job.to_string(),
             reason: reason.to_owned(),
+            ..Default::default()
         };
         self.call("cancel the job", |mut jobs| {
             let request = request.clone();

@@ -149,6 +149,38 @@ impl Jobs for FakeCoordinator {
         });
         Ok(Response::new(Box::pin(tokio_stream::iter(views))))
     }
+
+    async fn list_jobs(
+        &self,
+        _: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsReply>, Status> {
+        self.refusal()?;
+        Ok(Response::new(v1::ListJobsReply::default()))
+    }
+
+    async fn list_nodes(
+        &self,
+        _: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesReply>, Status> {
+        self.refusal()?;
+        Ok(Response::new(v1::ListNodesReply::default()))
+    }
+
+    async fn job_spec(
+        &self,
+        _: Request<v1::JobSpecRequest>,
+    ) -> Result<Response<v1::JobSpecReply>, Status> {
+        self.refusal()?;
+        Ok(Response::new(v1::JobSpecReply::default()))
+    }
+
+    async fn annotate(
+        &self,
+        _: Request<v1::AnnotateRequest>,
+    ) -> Result<Response<v1::AnnotateReply>, Status> {
+        self.refusal()?;
+        Ok(Response::new(v1::AnnotateReply {}))
+    }
 }
 
 async fn coordinator() -> (

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use convoy_state_machine::Command;
+use convoy_state_machine::Envelope;
 
 use super::{Committed, Log, ProposalId};
 
@@ -18,10 +18,10 @@ impl Log for InMemoryLog {
         1
     }
 
-    fn propose(&mut self, command: Command) -> ProposalId {
+    fn propose(&mut self, envelope: Envelope) -> ProposalId {
         self.proposed += 1;
         let proposal = ProposalId(self.proposed);
-        self.committed.push_back(Committed { proposal, command });
+        self.committed.push_back(Committed { proposal, envelope });
         proposal
     }
 

@@ -1,18 +1,22 @@
 //! Everything that can happen to the leader, in its own words.
 
+use std::sync::Arc;
+
 use convoy_common::ids::{
     Attempt, Generation, JobId, NodeId, Position, SlotIndex, StepIndex, WorkerRef,
 };
-use convoy_common::spec::JobSpec;
+use convoy_state_machine::command::{AgentRef, Origin};
 use convoy_state_machine::job::Obituary;
 use convoy_state_machine::membership::{Plan, Standing};
-use convoy_state_machine::node::AgentIncarnation;
+use convoy_state_machine::node::NodeOffer;
 use convoy_state_machine::records::{
     Checkpoint, CheckpointKey, Digest, Evaluation, Progress, SliceReport,
 };
+use convoy_state_machine::spec::StoredSpec;
+use convoy_state_machine::view::{JobSummary, NodeView};
 use tokio::sync::{oneshot, watch};
 
-use super::{NumberedView, Outbound, Refused, SessionId};
+use super::{NumberedView, Outbound, Page, Refused, SessionId, SubmittedSpec};
 
 /// Everything that can happen.
 #[derive(Debug)]
@@ -64,6 +68,11 @@ pub(crate) enum ClientRequest {
     Cancel {
         job: JobId,
         reason: String,
+        origin: Option<Origin>,
+        reply: Reply<()>,
+    },
+    Annotate {
+        note: Box<Note>,
         reply: Reply<()>,
     },
     Describe {
@@ -74,14 +83,34 @@ pub(crate) enum ClientRequest {
         job: JobId,
         reply: Reply<watch::Receiver<NumberedView>>,
     },
+    Spec {
+        job: JobId,
+        reply: Reply<SubmittedSpec>,
+    },
+    ListJobs {
+        open_only: bool,
+        after: u64,
+        reply: Reply<Page<JobSummary>>,
+    },
+    ListNodes {
+        after: Option<NodeId>,
+        reply: Reply<Page<NodeView>>,
+    },
 }
 
 #[derive(Debug)]
 pub(crate) struct Submission {
-    pub(crate) client_id: String,
-    pub(crate) sequence: u64,
-    pub(crate) spec: JobSpec,
+    pub(crate) origin: Origin,
+    pub(crate) spec: StoredSpec,
     pub(crate) workers: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) job: JobId,
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+    pub(crate) origin: Option<Origin>,
 }
 
 /// How a session ended on the peer's side.
@@ -103,12 +132,8 @@ pub(crate) struct AgentAttach {
 
 #[derive(Clone, Debug)]
 pub(crate) struct AgentHello {
-    pub(crate) protocol_version: u32,
-    pub(crate) build: String,
-    pub(crate) node: NodeId,
-    pub(crate) incarnation: AgentIncarnation,
-    pub(crate) slots: u32,
-    pub(crate) advertised_host: String,
+    pub(crate) agent: AgentRef,
+    pub(crate) offer: NodeOffer,
 }
 
 #[derive(Clone, Debug)]
@@ -139,7 +164,7 @@ pub(crate) enum AgentDirective {
 pub(crate) struct DesiredWorker {
     pub(crate) worker: WorkerRef,
     pub(crate) slot: SlotIndex,
-    pub(crate) spec_json: String,
+    pub(crate) spec_json: Arc<str>,
 }
 
 #[derive(Debug)]

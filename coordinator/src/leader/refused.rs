@@ -1,8 +1,8 @@
 //! Why a peer or client is not served.
 
 use convoy_common::ids::JobId;
-use convoy_state_machine::Refusal;
 use convoy_state_machine::time::Seconds;
+use convoy_state_machine::{Outcome, Refusal};
 
 /// Why a peer or client is not served; it is told so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,10 @@ pub(crate) enum Refused {
     Slow { peer: String, queued: usize },
     #[error("nothing was heard of {peer} for {}", Seconds { ms: *.silent_ms })]
     Silent { peer: String, silent_ms: u64 },
+    #[error(
+        "this client used this sequence number before, for another command, which had the outcome {outcome:?}: count up"
+    )]
+    SequenceReused { outcome: Outcome },
     #[error("{0}")]
     Invalid(String),
     #[error("the coordinator shuts down")]

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::steps::{Ending, Steps};
 use crate::workspace::Workspace;
-use crate::{commands, lint, setup};
+use crate::{commands, lint, setup, torchvision};
 
 /// The package of tests that start real processes; these run one at a time.
 const PROCESS_TESTS: &str = "cluster-tests";
@@ -89,8 +89,13 @@ pub(crate) fn run(
     lint::clippy(workspace, steps)?;
     lint::dependencies(workspace, steps)?;
     build(workspace, steps)?;
+    let torchvision = if long {
+        Some(torchvision::ensure(workspace, steps)?)
+    } else {
+        None
+    };
     for suite in &USUAL {
-        run_suite(workspace, suite, steps)?;
+        run_suite_with(workspace, suite, torchvision.as_deref(), steps)?;
     }
     if long {
         for suite in &LONG {
@@ -119,7 +124,19 @@ fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 }
 
 fn run_suite(workspace: &Workspace, suite: &Suite, steps: &mut Steps) -> Result<()> {
+    run_suite_with(workspace, suite, None, steps)
+}
+
+fn run_suite_with(
+    workspace: &Workspace,
+    suite: &Suite,
+    torchvision: Option<&Path>,
+    steps: &mut Steps,
+) -> Result<()> {
     let mut test = command(workspace, suite);
+    if let Some(folder) = torchvision {
+        torchvision::offer(&mut test, folder);
+    }
     steps.run(suite.name, suite.what, || {
         commands::run(&mut test, suite.name).map(|()| Ending::Done)
     })

@@ -124,6 +124,7 @@ fn hello(arguments: &Arguments) -> v1::AgentHello {
         incarnation: random_u64(),
         slots: arguments.slots,
         advertised_host: arguments.advertised_host.clone(),
+        ..v1::AgentHello::default()
     }
 }
 

@@ -4,7 +4,7 @@ use convoy_common::ids::JobId;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive as ToAgent;
 use convoy_proto::v1::worker_directive::Directive as ToWorker;
-use convoy_state_machine::job::JobPhase;
+use convoy_state_machine::job::PhaseName;
 use convoy_state_machine::records::{Checkpoint, Evaluation, Member, Progress, Slice};
 use convoy_state_machine::view::{WorkerStage, WorkerView};
 use convoy_wire as words;
@@ -16,7 +16,7 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
     let text = refused.to_string();
     match refused {
         Refused::NoSuchJob { .. } => Status::not_found(text),
-        Refused::Invalid(_) => Status::invalid_argument(text),
+        Refused::Invalid(_) | Refused::SequenceReused { .. } => Status::invalid_argument(text),
         Refused::Slow { .. } => Status::resource_exhausted(text),
         Refused::ShuttingDown => Status::unavailable(text),
         Refused::Replaced { .. } | Refused::Silent { .. } => Status::aborted(text),
@@ -41,7 +41,7 @@ fn assignment(desired: DesiredWorker) -> v1::Assignment {
     v1::Assignment {
         worker: Some(words::worker_ref(&desired.worker)),
         slot: desired.slot.0,
-        spec_json: desired.spec_json,
+        spec_json: desired.spec_json.to_string(),
     }
 }
 
@@ -114,7 +114,7 @@ pub(in crate::api) fn job_view(numbered: &NumberedView) -> v1::JobView {
     v1::JobView {
         job_id: view.id.to_string(),
         name: view.name.clone(),
-        state: job_state(&view.phase).into(),
+        state: job_state(view.phase.name()).into(),
         reason: view.reason.clone(),
         generation: view.generation.0,
         workers: view.workers.iter().map(worker_view).collect(),
@@ -126,17 +126,18 @@ pub(in crate::api) fn job_view(numbered: &NumberedView) -> v1::JobView {
             .map(|checkpoint| manifest(&view.id, checkpoint))
             .collect(),
         revision: numbered.revision,
+        annotations: view.annotations.clone(),
     }
 }
 
-fn job_state(phase: &JobPhase) -> v1::JobState {
+pub(super) fn job_state(phase: PhaseName) -> v1::JobState {
     match phase {
-        JobPhase::Waiting => v1::JobState::Waiting,
-        JobPhase::Forming => v1::JobState::Forming,
-        JobPhase::Training => v1::JobState::Training,
-        JobPhase::Finished { .. } => v1::JobState::Finished,
-        JobPhase::Failed { .. } => v1::JobState::Failed,
-        JobPhase::Cancelled { .. } => v1::JobState::Cancelled,
+        PhaseName::Waiting => v1::JobState::Waiting,
+        PhaseName::Forming => v1::JobState::Forming,
+        PhaseName::Training => v1::JobState::Training,
+        PhaseName::Finished => v1::JobState::Finished,
+        PhaseName::Failed => v1::JobState::Failed,
+        PhaseName::Cancelled => v1::JobState::Cancelled,
     }
 }
 
@@ -183,5 +184,6 @@ fn progress(progress: &Progress) -> v1::Progress {
         step_seconds: progress.step_seconds,
         other_seconds: progress.other_seconds,
         skipped_steps: progress.skipped_steps.iter().map(|step| step.0).collect(),
+        skipped: progress.skipped,
     }
 }
