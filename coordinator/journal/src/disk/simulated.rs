@@ -35,8 +35,18 @@ impl SimulatedDisk {
         }
     }
 
+    /// What a killed process leaves while the machine goes on: everything written is seen, and what was not synced is still
+    /// not durable. Every handle of this disk fails from now on. The new disk has none of its faults.
+    #[must_use]
+    pub fn kill(&self) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(self.lock().kill())),
+        }
+    }
+
     /// After `changes` more operations that change the disk (write, sync, create, rename, ...) everything fails, as if the
-    /// machine had stopped; [`crash`](Self::crash) then gives what survives. None: never.
+    /// machine had stopped; [`crash`](Self::crash) then gives what survives (or [`kill`](Self::kill), if only the process
+    /// had stopped). None: never.
     pub fn crash_after(&self, changes: Option<u64>) {
         self.lock().faults.crash_after = changes;
     }

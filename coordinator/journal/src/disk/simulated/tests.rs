@@ -26,6 +26,24 @@ fn what_was_synced_survives_every_crash() {
 }
 
 #[test]
+fn killed_process_leaves_all_it_wrote_but_nothing_more_durable() {
+    let mut lost = 0;
+    for seed in 0..SEEDS {
+        let disk = SimulatedDisk::new(seed);
+        let mut file = written(&disk, "a", b"seen");
+        let next = disk.kill();
+        assert!(file.write_at(0, b"late").is_err() && disk.list().is_err());
+        assert_eq!(next.contents("a").unwrap(), b"seen");
+        let survives = next
+            .crash()
+            .contents("a")
+            .is_some_and(|bytes| bytes == b"seen");
+        lost += u32::from(!survives);
+    }
+    assert!(lost > 0);
+}
+
+#[test]
 fn crashes_lose_keep_and_tear_what_was_not_synced() {
     let mut kept = std::collections::BTreeSet::new();
     for seed in 0..SEEDS * 10 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::inode::{Inode, What};
-use super::{State, set_name, usize_from};
+use super::{Faults, State, set_name, usize_from};
 
 /// How a crash chooses.
 #[derive(Clone, Copy)]
@@ -61,6 +61,21 @@ impl State {
         next.capacity = self.capacity;
         next.faults.write_us = self.faults.write_us;
         next.faults.sync_us = self.faults.sync_us;
+        next
+    }
+
+    /// The disk as another process finds it after this one was killed; nobody has a file open.
+    pub(in super::super) fn kill(&mut self) -> Self {
+        let mut next = std::mem::replace(self, Self::new(0));
+        self.faults.has_stopped = true;
+        next.faults = Faults {
+            write_us: next.faults.write_us,
+            sync_us: next.faults.sync_us,
+            ..Faults::default()
+        };
+        for inode in next.inodes.values_mut() {
+            inode.handles = 0;
+        }
         next
     }
 
