@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoy_consensus::{ProposalId, ReadId, Replica, ReplicaConfig, ReplicaError, ReplicaId};
-use convoy_journal::{JournalError, SimulatedDisk, SnapshotMeta, SnapshotWriter};
+use convoy_journal::{Journal, JournalError, SimulatedDisk, SnapshotMeta, SnapshotWriter};
 
 use crate::checks::{Violation, violated};
 use crate::plan::{ELECTION_TICKS, HEARTBEAT_TICKS, Plan, TICK_US};
@@ -118,6 +118,7 @@ impl Node {
             None => State::default(),
             Some(meta) => match read_snapshot(&replica, meta) {
                 Ok(payload) => State::decode(&payload),
+                Err(_) if self.disk.has_crashed() => return Ok(Started::Crashed),
                 Err(error) if self.is_lost => return Ok(Started::FoundDamage(error)),
                 Err(error) => {
                     return violated(format!(
@@ -170,12 +171,18 @@ impl Node {
         self.running = None;
         self.is_advance_due = false;
         self.fails_syncs = false;
-        if with_machine || self.disk.has_crashed() {
-            self.disk = self.disk.crash();
+        self.disk = if with_machine {
+            self.disk.crash()
         } else {
-            self.disk.crash_after(None);
-            self.disk.fail_sync_after(None);
-        }
+            self.disk.kill()
+        };
+    }
+
+    /// Where the log on the disk ends, while the process is down; none if it can't be opened.
+    pub(crate) fn end_of_log(&self, plan: &Plan) -> Option<u64> {
+        let disk = Arc::new(self.disk.clone());
+        let (_, found) = Journal::open(disk, plan.limits().journal).ok()?;
+        Some(found.last().index)
     }
 
     /// The disk is lost, and an empty one takes its place. It is created again as it was, or as one that joins.
@@ -220,6 +227,11 @@ impl Running {
             .map_err(|error| error.to_string())?;
         writer.finish().map_err(describe)
     }
+}
+
+/// The process of this machine, if it runs.
+pub(crate) fn running(nodes: &mut BTreeMap<u64, Node>, id: u64) -> Option<&mut Running> {
+    nodes.get_mut(&id)?.running.as_mut()
 }
 
 fn describe(error: JournalError) -> String {

@@ -7,7 +7,7 @@ use convoy_state_machine::Command;
 
 use super::{Event, World};
 use crate::checks::Checked;
-use crate::node::Asked;
+use crate::node::{Asked, running};
 use crate::state::Request;
 
 /// A client asks another replica when it has waited so long.
@@ -143,11 +143,7 @@ impl World {
         node: u64,
         data: Bytes,
     ) -> Checked {
-        let Some(running) = self
-            .nodes
-            .get_mut(&node)
-            .and_then(|node| node.running.as_mut())
-        else {
+        let Some(running) = running(&mut self.nodes, node) else {
             return Ok(());
         };
         let proposal = ProposalId(running.next_id());
@@ -226,11 +222,7 @@ impl World {
 
     pub(super) fn begin_read(&mut self, node: u64) -> Checked {
         let known = self.checks.known_index();
-        let Some(running) = self
-            .nodes
-            .get_mut(&node)
-            .and_then(|node| node.running.as_mut())
-        else {
+        let Some(running) = running(&mut self.nodes, node) else {
             return Ok(());
         };
         let read = ReadId(running.next_id());
@@ -246,11 +238,7 @@ impl World {
         id: u64,
         answers: Vec<(ReadId, Result<u64, Rejected>)>,
     ) -> Checked {
-        let Some(running) = self
-            .nodes
-            .get_mut(&id)
-            .and_then(|node| node.running.as_mut())
-        else {
+        let Some(running) = running(&mut self.nodes, id) else {
             return Ok(());
         };
         let mut given_up = 0;

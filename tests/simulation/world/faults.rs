@@ -4,6 +4,7 @@ use convoy_consensus::ReplicaId;
 
 use super::{CALM_US, Event, World};
 use crate::checks::Checked;
+use crate::node::running;
 
 /// A crash that waits for an operation on the disk comes anyway after so long.
 const CRASH_ANYWAY_US: u64 = 150_000;
@@ -199,11 +200,19 @@ impl World {
             self.see("disks lost");
             self.tell(|| format!("{id} loses its disk"));
         } else {
+            let before = node.end_of_log(&self.plan);
             let what = node.disk.rot();
+            let after = node.end_of_log(&self.plan);
             // Where it is not noticed it does no harm, and the replica is as good as before.
             node.is_lost = true;
             self.see("disks with a flipped bit");
             self.tell(|| format!("{id}'s disk rots: {what:?}"));
+            if after.is_some() && after < before {
+                // Nothing tells a damaged end of the log from a torn one: the limit of what one copy can know. It would be
+                // noticed by the leader, unless that is gone as well.
+                self.see("damaged ends of logs taken for torn ones");
+                return;
+            }
         }
         self.after(1, Event::Restart { node: id });
     }
@@ -214,10 +223,7 @@ impl World {
         let Some(leader) = self.leader() else {
             return;
         };
-        let running = self
-            .nodes
-            .get_mut(&leader)
-            .and_then(|node| node.running.as_mut());
+        let running = running(&mut self.nodes, leader);
         if let Some(running) = running {
             let transferred = running.replica.transfer_leadership(ReplicaId(to));
             if transferred.is_ok() {

@@ -4,7 +4,7 @@ use convoy_consensus::{Members, MembershipChange, ProposalId, ReplicaId};
 
 use super::World;
 use crate::checks::Checked;
-use crate::node::Node;
+use crate::node::{Node, running};
 
 /// So many replicas join in one schedule at most.
 const NEWCOMERS: u64 = 3;
@@ -29,10 +29,7 @@ impl World {
             self.start(id.0)?;
         }
         self.tell(|| format!("{leader} is asked for {change:?}"));
-        let running = self
-            .nodes
-            .get_mut(&leader)
-            .and_then(|node| node.running.as_mut());
+        let running = running(&mut self.nodes, leader);
         if let Some(running) = running {
             let proposal = ProposalId(running.next_id());
             running.replica.change_membership(proposal, change);

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use convoy_consensus::{Committed, Fatal, Output, Refused, Rejected, ReplicaId, Role};
+use convoy_journal::SnapshotMeta;
 use convoy_proto::raft::v1;
 use convoy_proto::raft::v1::raft_message::Body;
 use prost::Message as _;
 
 use super::clients::Answer;
 use super::{Event, World};
-use crate::checks::{Checked, violated};
-use crate::node::{Node, Started, read_snapshot};
+use crate::checks::{Checked, Violation, violated};
+use crate::node::{Node, Started, read_snapshot, running};
 use crate::plan::TICK_US;
 use crate::state::State;
 
@@ -252,7 +253,9 @@ impl World {
         } else {
             // After a failed sync the system's cache shows bytes that are not on the disk, and later syncs don't write them:
             // only the machine's restart shows what is.
-            self.crash(id, fails_syncs);
+            let machine_permille = self.plan.crash.machine_permille;
+            let with_machine = fails_syncs || (has_crashed && self.random.chance(machine_permille));
+            self.crash(id, with_machine);
         }
         Ok(())
     }
@@ -272,61 +275,18 @@ impl World {
     }
 
     fn handle(&mut self, id: u64, mut out: Output) -> Checked {
-        if let Some(role) = out.role {
-            self.tell(|| format!("{id} is {role:?}"));
-        }
-        for _ in &out.changed {
-            self.see("changes of members answered");
-        }
-        if let Some(members) = &out.members {
-            if members.is_joint() {
-                self.see("joint configurations entered");
-            }
-            self.tell(|| format!("{id} has members {members:?}"));
-        }
-        if let Some(meta) = out.restore.take() {
-            let Some(running) = self
-                .nodes
-                .get_mut(&id)
-                .and_then(|node| node.running.as_mut())
-            else {
-                return Ok(());
-            };
-            match read_snapshot(&running.replica, &meta) {
-                Ok(payload) => running.state = State::decode(&payload),
-                Err(error) => {
-                    return violated(format!(
-                        "replica {id} cannot read an installed snapshot: {error}"
-                    ));
-                }
-            }
-            let (index, digest) = (meta.index, running.state.digest());
-            self.checks.has_state(id, index, digest)?;
-            self.see("snapshots of leaders restored");
-            self.tell(|| format!("{id} restores the snapshot at {index}"));
+        self.tell_of(id, &out);
+        if let Some(meta) = out.restore.take()
+            && !self.restore(id, &meta)?
+        {
+            return Ok(());
         }
         self.apply(id, std::mem::take(&mut out.committed), out.applied)?;
         for (proposal, why) in std::mem::take(&mut out.rejected) {
-            self.see(match &why {
-                Rejected::Unknown => "proposals with an unknown fate",
-                Rejected::DiskFull { .. } => "proposals refused on full disks",
-                Rejected::Busy { .. } => "proposals refused as too many",
-                Rejected::Transferring { .. } => "proposals refused in a transfer",
-                Rejected::NotLeader { .. }
-                | Rejected::TooLarge { .. }
-                | Rejected::TimedOut { .. }
-                | Rejected::NotSettled
-                | Rejected::ChangeUnderWay
-                | Rejected::NoSuchChange { .. }
-                | Rejected::NotCaughtUp { .. }
-                | Rejected::RemovesLeader { .. }
-                | Rejected::Stopped => "proposals refused otherwise",
-            });
-            let running = self
-                .nodes
-                .get_mut(&id)
-                .and_then(|node| node.running.as_mut());
-            if let Some(asked) = running.and_then(|running| running.asked.remove(&proposal)) {
+            self.see(name(&why));
+            let asked =
+                running(&mut self.nodes, id).and_then(|running| running.asked.remove(&proposal));
+            if let Some(asked) = asked {
                 self.reply(id, asked, Answer::from_rejection(&why));
             }
         }
@@ -340,13 +300,43 @@ impl World {
         Ok(())
     }
 
+    fn tell_of(&mut self, id: u64, out: &Output) {
+        if let Some(role) = out.role {
+            self.tell(|| format!("{id} is {role:?}"));
+        }
+        for _ in &out.changed {
+            self.see("changes of members answered");
+        }
+        if let Some(members) = &out.members {
+            if members.is_joint() {
+                self.see("joint configurations entered");
+            }
+            self.tell(|| format!("{id} has members {members:?}"));
+        }
+    }
+
+    /// A leader's snapshot takes the place of the state. Whether the replica still runs.
+    fn restore(&mut self, id: u64, meta: &SnapshotMeta) -> Result<bool, Violation> {
+        let Some(running) = running(&mut self.nodes, id) else {
+            return Ok(false);
+        };
+        match read_snapshot(&running.replica, meta) {
+            Ok(payload) => running.state = State::decode(&payload),
+            Err(error) => {
+                self.snapshot_failed(id, &error)?;
+                return Ok(false);
+            }
+        }
+        let (index, digest) = (meta.index, running.state.digest());
+        self.checks.has_state(id, index, digest)?;
+        self.see("snapshots of leaders restored");
+        self.tell(|| format!("{id} restores the snapshot at {index}"));
+        Ok(true)
+    }
+
     fn apply(&mut self, id: u64, committed: Vec<Committed>, applied: u64) -> Checked {
         let (mut answers, mut repeated) = (Vec::new(), 0);
-        let Some(running) = self
-            .nodes
-            .get_mut(&id)
-            .and_then(|node| node.running.as_mut())
-        else {
+        let Some(running) = running(&mut self.nodes, id) else {
             return Ok(());
         };
         let before = running.state.applied();
@@ -392,6 +382,25 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// Under which name a rejection is counted.
+fn name(why: &Rejected) -> &'static str {
+    match why {
+        Rejected::Unknown => "proposals with an unknown fate",
+        Rejected::DiskFull { .. } => "proposals refused on full disks",
+        Rejected::Busy { .. } => "proposals refused as too many",
+        Rejected::Transferring { .. } => "proposals refused in a transfer",
+        Rejected::NotLeader { .. }
+        | Rejected::TooLarge { .. }
+        | Rejected::TimedOut { .. }
+        | Rejected::NotSettled
+        | Rejected::ChangeUnderWay
+        | Rejected::NoSuchChange { .. }
+        | Rejected::NotCaughtUp { .. }
+        | Rejected::RemovesLeader { .. }
+        | Rejected::Stopped => "proposals refused otherwise",
     }
 }
 

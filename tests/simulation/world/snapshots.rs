@@ -70,15 +70,15 @@ impl World {
     }
 
     /// A snapshot that could not be written costs nothing; a failing disk shows again at the next write.
-    fn snapshot_failed(&mut self, id: u64, why: &str) -> Checked {
-        self.tell(|| format!("{id} cannot write a snapshot: {why}"));
+    pub(super) fn snapshot_failed(&mut self, id: u64, why: &str) -> Checked {
+        self.tell(|| format!("{id} has trouble with a snapshot: {why}"));
         let Some(node) = self.nodes.get(&id) else {
             return Ok(());
         };
         let is_crashed = node.disk.has_crashed();
         let may_fail = is_crashed || node.is_lost || node.is_full || node.fails_syncs;
         if !may_fail {
-            return violated(format!("replica {id} cannot write a snapshot: {why}"));
+            return violated(format!("replica {id} has trouble with a snapshot: {why}"));
         }
         if is_crashed {
             self.crash(id, true);

@@ -130,6 +130,20 @@ impl<D: Disk> Replica<D> {
             torn_bytes: recovered.torn_bytes,
             set_aside: recovered.set_aside.clone(),
         };
+        let parts = Parts {
+            birth,
+            births,
+            journal,
+            snapshots,
+        };
+        Ok((Self::assemble(config, parts, recovered)?, start))
+    }
+
+    fn assemble(
+        config: ReplicaConfig,
+        parts: Parts<D>,
+        recovered: Recovered,
+    ) -> Result<Self, ReplicaError> {
         let drawn = Drawn::from(config.seed);
         let snapshot = recovered.snapshot.as_ref();
         let applied = snapshot.map_or(Position::default(), |meta| meta.position());
@@ -143,12 +157,12 @@ impl<D: Disk> Replica<D> {
                 replica: config.id.0,
                 life: drawn.life,
             },
-            birth,
-            births,
+            birth: parts.birth,
+            births: parts.births,
             bytes_since_snapshot: raw.store().bytes_after(applied.index),
             raw,
-            journal,
-            snapshots,
+            journal: parts.journal,
+            snapshots: parts.snapshots,
             hard_state,
             members,
             applied,
@@ -168,8 +182,16 @@ impl<D: Disk> Replica<D> {
         };
         replica.look_for_room();
         replica.settle_timeout(true);
-        Ok((replica, start))
+        Ok(replica)
     }
+}
+
+/// What is on the disk, opened.
+struct Parts<D: Disk> {
+    birth: u64,
+    births: Births<D>,
+    journal: Journal<D>,
+    snapshots: Snapshots<D>,
 }
 
 fn identity(config: &ReplicaConfig) -> Identity {

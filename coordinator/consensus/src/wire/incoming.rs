@@ -29,72 +29,46 @@ pub(crate) fn incoming(message: v1::RaftMessage) -> Result<Incoming, String> {
     let body = message
         .body
         .ok_or("it has no body, or one of a newer release")?;
-    let (from, to, term) = (message.from, message.to, message.term);
-    let new = |kind: MessageType, term: u64| {
-        let mut new = Message {
-            from,
-            to,
-            term,
-            ..Message::default()
-        };
-        new.set_msg_type(kind);
-        new
+    let head = Head {
+        from: message.from,
+        to: message.to,
+        term: message.term,
     };
     // raft-rs takes a message of term 0 for one of its own. Reads have none: they are not tied to a term.
-    if term == 0 && !matches!(body, Body::ReadIndex(_) | Body::Refusal(_)) {
+    if head.term == 0 && !matches!(body, Body::ReadIndex(_) | Body::Refusal(_)) {
         return Err("its term is 0".to_owned());
     }
-    if term > MOST {
-        return Err(format!("its term is {term}"));
+    if head.term > MOST {
+        return Err(format!("its term is {}", head.term));
     }
     let mut births = Vec::new();
     let converted = match body {
-        Body::Append(append) => fill_append(new(MessageType::MsgAppend, term), append)?,
-        Body::AppendResponse(response) => {
-            fill_append_response(new(MessageType::MsgAppendResponse, term), &response)?
-        }
-        Body::VoteRequest(request) => {
-            let kind = if request.is_rehearsal {
-                MessageType::MsgRequestPreVote
-            } else {
-                MessageType::MsgRequestVote
-            };
-            fill_vote_request(new(kind, term), &request)?
-        }
-        Body::VoteResponse(response) => {
-            let kind = if response.is_rehearsal {
-                MessageType::MsgRequestPreVoteResponse
-            } else {
-                MessageType::MsgRequestVoteResponse
-            };
-            let mut message = new(kind, term);
-            message.reject = !response.is_granted;
-            message.commit = index(response.commit)?;
-            message.commit_term = index(response.commit_term)?;
-            message
-        }
+        Body::Append(append) => head.append(append)?,
+        Body::AppendResponse(response) => head.append_response(&response)?,
+        Body::VoteRequest(request) => head.vote_request(&request)?,
+        Body::VoteResponse(response) => head.vote_response(&response)?,
         Body::Heartbeat(heartbeat) => {
             births = heartbeat.births;
-            let mut message = new(MessageType::MsgHeartbeat, term);
-            message.commit = index(heartbeat.commit)?;
-            message.context = heartbeat.read;
-            message
+            head.heartbeat(MessageType::MsgHeartbeat, heartbeat.commit, heartbeat.read)?
         }
-        Body::HeartbeatResponse(response) => {
-            let mut message = new(MessageType::MsgHeartbeatResponse, term);
-            message.commit = index(response.commit)?;
-            message.context = response.read;
-            message
-        }
+        Body::HeartbeatResponse(response) => head.heartbeat(
+            MessageType::MsgHeartbeatResponse,
+            response.commit,
+            response.read,
+        )?,
         Body::InstallSnapshot(install) => {
-            let mut message = new(MessageType::MsgSnapshot, term);
+            let mut message = head.message(MessageType::MsgSnapshot);
             message.set_snapshot(snapshot(&checked_meta(install)?));
             message
         }
-        Body::TimeoutNow(v1::TimeoutNow {}) => new(MessageType::MsgTimeoutNow, term),
-        Body::ReadIndex(read) => with_read(new(MessageType::MsgReadIndex, 0), read.read)?,
+        Body::TimeoutNow(v1::TimeoutNow {}) => head.message(MessageType::MsgTimeoutNow),
+        Body::ReadIndex(read) => {
+            let mut message = head.message(MessageType::MsgReadIndex);
+            message.term = 0;
+            with_read(message, read.read)?
+        }
         Body::ReadIndexResponse(response) => {
-            let mut message = new(MessageType::MsgReadIndexResp, term);
+            let mut message = head.message(MessageType::MsgReadIndexResp);
             message.index = index(response.index)?;
             with_read(message, response.read)?
         }
@@ -103,32 +77,101 @@ pub(crate) fn incoming(message: v1::RaftMessage) -> Result<Incoming, String> {
     Ok(Incoming::Raft(Box::new(converted), births))
 }
 
+/// What all messages have.
+#[derive(Clone, Copy)]
+struct Head {
+    from: u64,
+    to: u64,
+    term: u64,
+}
+
+impl Head {
+    fn message(self, kind: MessageType) -> Message {
+        let mut message = Message {
+            from: self.from,
+            to: self.to,
+            term: self.term,
+            ..Message::default()
+        };
+        message.set_msg_type(kind);
+        message
+    }
+
+    fn append(self, append: v1::Append) -> Result<Message, String> {
+        let mut message = self.message(MessageType::MsgAppend);
+        message.index = index(append.previous_index)?;
+        message.log_term = index(append.previous_term)?;
+        message.commit = index(append.commit)?;
+        let mut term = append.previous_term;
+        let mut entries = Vec::with_capacity(append.entries.len());
+        for (offset, entry) in append.entries.into_iter().enumerate() {
+            let position = append.previous_index + 1 + offset as u64;
+            if entry.term < term || entry.term > message.term {
+                return Err(format!(
+                    "entry {position} has term {} after one of term {term}, in a message of term {}",
+                    entry.term, message.term
+                ));
+            }
+            term = entry.term;
+            entries.push(converted(position, entry)?);
+        }
+        message.set_entries(entries.into());
+        Ok(message)
+    }
+
+    fn append_response(self, response: &v1::AppendResponse) -> Result<Message, String> {
+        let mut message = self.message(MessageType::MsgAppendResponse);
+        message.index = index(response.index)?;
+        message.commit = index(response.commit)?;
+        if let Some(rejection) = &response.rejection {
+            message.reject = true;
+            message.reject_hint = index(rejection.hint_index)?;
+            message.log_term = index(rejection.hint_term)?;
+        }
+        Ok(message)
+    }
+
+    fn vote_request(self, request: &v1::VoteRequest) -> Result<Message, String> {
+        let mut message = self.message(if request.is_rehearsal {
+            MessageType::MsgRequestPreVote
+        } else {
+            MessageType::MsgRequestVote
+        });
+        message.index = index(request.last_index)?;
+        message.log_term = index(request.last_term)?;
+        message.commit = index(request.commit)?;
+        message.commit_term = index(request.commit_term)?;
+        if request.is_transfer {
+            message.context = Bytes::from_static(TRANSFER);
+        }
+        Ok(message)
+    }
+
+    fn vote_response(self, response: &v1::VoteResponse) -> Result<Message, String> {
+        let mut message = self.message(if response.is_rehearsal {
+            MessageType::MsgRequestPreVoteResponse
+        } else {
+            MessageType::MsgRequestVoteResponse
+        });
+        message.reject = !response.is_granted;
+        message.commit = index(response.commit)?;
+        message.commit_term = index(response.commit_term)?;
+        Ok(message)
+    }
+
+    fn heartbeat(self, kind: MessageType, commit: u64, read: Bytes) -> Result<Message, String> {
+        let mut message = self.message(kind);
+        message.commit = index(commit)?;
+        message.context = read;
+        Ok(message)
+    }
+}
+
 fn index(given: u64) -> Result<u64, String> {
     if given > MOST {
         return Err(format!("it has the index or term {given}"));
     }
     Ok(given)
-}
-
-fn fill_append(mut message: Message, append: v1::Append) -> Result<Message, String> {
-    message.index = index(append.previous_index)?;
-    message.log_term = index(append.previous_term)?;
-    message.commit = index(append.commit)?;
-    let mut term = append.previous_term;
-    let mut entries = Vec::with_capacity(append.entries.len());
-    for (offset, entry) in append.entries.into_iter().enumerate() {
-        let position = append.previous_index + 1 + offset as u64;
-        if entry.term < term || entry.term > message.term {
-            return Err(format!(
-                "entry {position} has term {} after one of term {term}, in a message of term {}",
-                entry.term, message.term
-            ));
-        }
-        term = entry.term;
-        entries.push(converted(position, entry)?);
-    }
-    message.set_entries(entries.into());
-    Ok(message)
 }
 
 fn converted(position: u64, entry: v1::Entry) -> Result<Entry, String> {
@@ -143,31 +186,6 @@ fn converted(position: u64, entry: v1::Entry) -> Result<Entry, String> {
         }
     };
     Ok(raft_entry(position, entry.term, kind, entry.data))
-}
-
-fn fill_append_response(
-    mut message: Message,
-    response: &v1::AppendResponse,
-) -> Result<Message, String> {
-    message.index = index(response.index)?;
-    message.commit = index(response.commit)?;
-    if let Some(rejection) = &response.rejection {
-        message.reject = true;
-        message.reject_hint = index(rejection.hint_index)?;
-        message.log_term = index(rejection.hint_term)?;
-    }
-    Ok(message)
-}
-
-fn fill_vote_request(mut message: Message, request: &v1::VoteRequest) -> Result<Message, String> {
-    message.index = index(request.last_index)?;
-    message.log_term = index(request.last_term)?;
-    message.commit = index(request.commit)?;
-    message.commit_term = index(request.commit_term)?;
-    if request.is_transfer {
-        message.context = Bytes::from_static(TRANSFER);
-    }
-    Ok(message)
 }
 
 /// A snapshot's header, whose members fit together.
