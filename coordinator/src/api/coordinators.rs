@@ -118,13 +118,11 @@ impl Coordinators for Api {
 
 impl Api {
     fn no_transfer(&self, why: &Rejected) -> Status {
-        match why {
-            Rejected::NotLeader { .. } => Redirect {
-                leader: self.directory.other_leader(),
-            }
-            .status(),
-            why => Status::failed_precondition(why.to_string()),
+        if matches!(why, Rejected::NotLeader { .. }) {
+            let leader = self.directory.other_leader();
+            return Redirect { leader }.status();
         }
+        Status::failed_precondition(why.to_string())
     }
 
     fn status_reply(&self, replica: &ReplicaStatus, known: &KnownMembers) -> v1::StatusReply {

@@ -122,9 +122,9 @@ impl<L: Log> Leader<L> {
 
     /// What an agent is told, which tries again whatever the reason.
     fn refused_for_now(&self, why: Rejected) -> Refused {
-        match self.refused(why) {
-            Refused::DiskFull { reason } => Refused::NotNow(reason),
-            refused => refused,
+        if let Rejected::DiskFull { reason } = why {
+            return Refused::NotNow(reason);
         }
+        self.refused(why)
     }
 }

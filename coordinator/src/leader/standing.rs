@@ -19,23 +19,14 @@ const MOST_EARLY: usize = 4_096;
 const PARTING_MS: u64 = 500;
 
 /// Whether this coordinator leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Standing {
+    #[default]
     Follows,
     /// Elected, but what earlier leaders acknowledged may not be applied yet.
-    Elected {
-        term: u64,
-    },
+    Elected { term: u64 },
     /// Acts.
-    Leads {
-        term: u64,
-    },
-}
-
-impl Default for Standing {
-    fn default() -> Self {
-        Self::Follows
-    }
+    Leads { term: u64 },
 }
 
 /// Sessions of a leadership that is over, until it is known who leads now.
@@ -139,17 +130,16 @@ impl<L: Log> Leader<L> {
         self.views = Views::of_term(term);
         let silence_ms = ms(self.timings.silence);
         self.silence = SilenceDetector::new(silence_ms, ms(self.timings.tick));
-        let heard = self.now.plus_ms(silence_ms);
         for (node, known) in self.cluster.nodes() {
             match known.state {
-                NodeState::Alive => self.silence.heard(Peer::Node(node.clone()), heard),
+                NodeState::Alive => self.silence.expect(Peer::Node(node.clone()), self.now),
                 NodeState::Lost { .. } => {}
             }
         }
         let training = self.cluster.open_jobs();
         for job in training.filter(|job| job.phase == JobPhase::Training) {
             for worker in job.live_workers().filter(|worker| is_member(job, worker)) {
-                self.silence.heard(Peer::Worker(worker), heard);
+                self.silence.expect(Peer::Worker(worker), self.now);
             }
         }
         // Workers of jobs that are over get the time to end by themselves anew.

@@ -2,6 +2,7 @@
 
 mod clients;
 mod scene;
+mod standing;
 
 use convoy_common::ids::{Attempt, Generation, WorkerId};
 use convoy_consensus::MembershipChange;

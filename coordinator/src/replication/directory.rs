@@ -26,9 +26,9 @@ impl FromIterator<(ReplicaId, CoordinatorAddress)> for Addresses {
 /// Who leads and where everybody is reached, always as of now. Clones see the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
-    pub(super) own: ReplicaId,
-    pub(super) roles: watch::Receiver<Role>,
-    pub(super) addresses: watch::Receiver<Addresses>,
+    own: ReplicaId,
+    roles: watch::Receiver<Role>,
+    addresses: watch::Receiver<Addresses>,
 }
 
 #[cfg(test)]
@@ -48,6 +48,18 @@ impl Directory {
 }
 
 impl Directory {
+    pub(super) fn new(
+        own: ReplicaId,
+        roles: watch::Receiver<Role>,
+        addresses: watch::Receiver<Addresses>,
+    ) -> Self {
+        Self {
+            own,
+            roles,
+            addresses,
+        }
+    }
+
     pub(crate) fn own_id(&self) -> ReplicaId {
         self.own
     }

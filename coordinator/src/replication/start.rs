@@ -179,7 +179,9 @@ impl StartReplication {
         let (requests, inbox) = mpsc::channel(QUEUED_REQUESTS);
         let (events, told) = mpsc::channel(QUEUED_GROUPS);
         let (roles, role) = watch::channel(replica.role());
-        let (addresses, known) = watch::channel(Addresses::default());
+        let mut configured = settings.peers.clone();
+        configured.insert(own, advertised.clone());
+        let (addresses, known) = watch::channel(Addresses::from_iter(configured.clone()));
         let introduction = introduction(&settings, &advertised);
         let network = Network {
             runtime: Handle::current(),
@@ -188,11 +190,7 @@ impl StartReplication {
             key,
             requests: requests.clone(),
         };
-        let directory = Directory {
-            own,
-            roles: role,
-            addresses: known,
-        };
+        let directory = Directory::new(own, role, known);
         let raft = RaftService {
             own: own.0,
             cluster: settings.cluster,
@@ -214,12 +212,7 @@ impl StartReplication {
             snapshot: SnapshotTurn::default(),
             refusals: BTreeMap::new(),
         };
-        let mut configured: BTreeMap<_, _> = settings.peers.clone();
-        configured.insert(own, advertised);
-        let thread = std::thread::Builder::new()
-            .name("replica".to_owned())
-            .spawn(move || thread.run())
-            .map_err(ReplicationError::Thread)?;
+        let thread = spawn(thread)?;
         Ok(Started {
             log: ReplicatedLog::new(requests.clone(), snapshots, addresses, configured),
             replication: Replication { requests, thread },
@@ -230,6 +223,13 @@ impl StartReplication {
             introduction: (MemberId(own.0), service::member(introduction)),
         })
     }
+}
+
+fn spawn(thread: ReplicaThread) -> Result<JoinHandle<()>, ReplicationError> {
+    std::thread::Builder::new()
+        .name("replica".to_owned())
+        .spawn(move || thread.run())
+        .map_err(ReplicationError::Thread)
 }
 
 fn open(settings: &ReplicaSettings) -> Result<(Replica<RealDisk>, Start), ReplicationError> {
@@ -251,13 +251,15 @@ fn open(settings: &ReplicaSettings) -> Result<(Replica<RealDisk>, Start), Replic
             opened => opened,
         },
     };
-    opened.map_err(|error| {
+    opened.map_err(|source| {
         let folder = folder.clone();
-        match error {
-            ReplicaError::AlreadyCreated { id } => ReplicationError::AlreadyCreated { folder, id },
-            ReplicaError::NotCreated { id } => ReplicationError::Empty { folder, id },
-            source => ReplicationError::Replica { folder, source },
+        if let ReplicaError::AlreadyCreated { id } = source {
+            return ReplicationError::AlreadyCreated { folder, id };
         }
+        if let ReplicaError::NotCreated { id } = source {
+            return ReplicationError::Empty { folder, id };
+        }
+        ReplicationError::Replica { folder, source }
     })
 }
 

@@ -62,7 +62,7 @@ pub(super) fn beginning<L>(log: L) -> Beginning<L> {
 }
 
 pub(super) struct Scene<L> {
-    leader: Leader<L>,
+    pub(super) leader: Leader<L>,
     now_ms: u64,
     sessions: u64,
     agent: (SessionId, Outgoing<AgentDirective>),
