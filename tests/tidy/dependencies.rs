@@ -29,8 +29,11 @@ const ALLOWED: [(&str, &[&str]); 24] = [
         ],
     ),
     ("convoy-state-machine", &["convoy-common"]),
-    ("convoy-consensus", &["convoy-journal", "convoy-proto"]),
     ("convoy-journal", &["convoy-files"]),
+    (
+        "convoy-consensus",
+        &["convoy-common", "convoy-journal", "convoy-proto"],
+    ),
     (
         "convoy-coordinator",
         &[

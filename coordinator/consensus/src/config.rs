@@ -1,21 +1,11 @@
 //! What a replica is told when it starts.
 
-use std::fmt;
 use std::time::Duration;
 
+use convoy_common::ids::ReplicaId;
 use convoy_journal::JournalLimits;
 
 use crate::error::ReplicaError;
-
-/// Names a replica of the coordinator. Never 0, and never used again once its disk is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReplicaId(pub u64);
-
-impl fmt::Display for ReplicaId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "replica {}", self.0)
-    }
-}
 
 /// What a replica is told when it starts.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,7 @@
 //! What can go wrong: at the start, for good, with a message, with a proposal.
 
+use convoy_common::ids::ReplicaId;
 use convoy_journal::{Identity, JournalError};
-
-use crate::config::ReplicaId;
 
 /// A replica that could not be created or opened.
 #[derive(Debug, thiserror::Error)]
@@ -17,14 +16,14 @@ pub enum ReplicaError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The folder holds a replica already.
-    #[error("this folder holds {id} already; it is opened, not created again")]
+    #[error("this folder holds replica {id} already; it is opened, not created again")]
     AlreadyCreated {
         /// Which one.
         id: ReplicaId,
     },
     /// The folder holds no replica, or one whose creation was interrupted.
     #[error(
-        "this folder holds no replica: a new one is created first. If {id} was here before, its disk was emptied: it must \
+        "this folder holds no replica: a new one is created first. If replica {id} was here before, its disk was emptied: it must \
          come back under a new id, added as a learner"
     )]
     NotCreated {
@@ -62,7 +61,7 @@ pub enum ReplicaError {
         found: String,
     },
     /// A voter of a new cluster that is not among its voters.
-    #[error("{id} is not among the voters of the new cluster: {voters:?}")]
+    #[error("replica {id} is not among the voters of the new cluster: {voters:?}")]
     NotAmongVoters {
         /// Which one.
         id: ReplicaId,
@@ -82,7 +81,7 @@ pub enum Fatal {
     Journal(#[from] JournalError),
     /// Acknowledged entries are gone.
     #[error(
-        "{leader} knows that this replica had acknowledged entries up to {acknowledged}, and its log ends with {last_index}: \
+        "replica {leader} knows that this replica had acknowledged entries up to {acknowledged}, and its log ends with {last_index}: \
          the disk lost synced writes; it must come back empty, under a new id"
     )]
     LostWrites {
@@ -95,7 +94,7 @@ pub enum Fatal {
     },
     /// The others know this id with another folder.
     #[error(
-        "{by} knows {own_id} with another folder (birth {known:016x}, this one has {own:016x}): a replica whose disk was lost \
+        "replica {by} knows replica {own_id} with another folder (birth {known:016x}, this one has {own:016x}): a replica whose disk was lost \
          must come back under a new id, added as a learner"
     )]
     Impostor {
@@ -135,7 +134,7 @@ pub enum Refused {
         own: u64,
     },
     /// For another replica.
-    #[error("a message for {to} came to {own}")]
+    #[error("a message for replica {to} came to replica {own}")]
     Misdirected {
         /// Whom it is for.
         to: ReplicaId,
@@ -143,14 +142,14 @@ pub enum Refused {
         own: ReplicaId,
     },
     /// From a replica with our own id.
-    #[error("a message came from another {own}: two folders have the same id")]
+    #[error("a message came from another replica {own}: two folders have the same id")]
     OwnId {
         /// Who we are.
         own: ReplicaId,
     },
     /// The sender's id is known with another folder.
     #[error(
-        "{from} has another folder than before (birth {given:016x}, known is {known:016x}): a replica whose disk was lost must \
+        "replica {from} has another folder than before (birth {given:016x}, known is {known:016x}): a replica whose disk was lost must \
          come back under a new id"
     )]
     OtherBirth {
@@ -162,19 +161,19 @@ pub enum Refused {
         given: u64,
     },
     /// An answer from a replica that does not belong to the group.
-    #[error("an answer came from {from}, which does not belong to this cluster")]
+    #[error("an answer came from replica {from}, which does not belong to this cluster")]
     UnknownSender {
         /// Who.
         from: ReplicaId,
     },
     /// Asked for a vote while nothing was ever logged here: only a voter that lost its disk is asked that.
-    #[error("{from} asks for a vote, and nothing was ever logged here")]
+    #[error("replica {from} asks for a vote, and nothing was ever logged here")]
     NothingLogged {
         /// Who asks.
         from: ReplicaId,
     },
     /// Brings something to keep, and the disk is nearly full. Votes and what a new leader needs are still taken.
-    #[error("a message of {from} is not taken: {reason}")]
+    #[error("a message of replica {from} is not taken: {reason}")]
     DiskFull {
         /// Who sent them.
         from: ReplicaId,
@@ -182,7 +181,7 @@ pub enum Refused {
         reason: String,
     },
     /// Breaks the rules of the protocol.
-    #[error("a message of {from} makes no sense: {reason}")]
+    #[error("a message of replica {from} makes no sense: {reason}")]
     Malformed {
         /// Who sent it.
         from: ReplicaId,
@@ -229,7 +228,7 @@ pub enum Rejected {
         reason: String,
     },
     /// It did not happen: leadership is being handed over.
-    #[error("leadership is being handed over to {to}")]
+    #[error("leadership is being handed over to replica {to}")]
     Transferring {
         /// To whom.
         to: ReplicaId,
@@ -253,7 +252,7 @@ pub enum Rejected {
         reason: String,
     },
     /// The promotion did not happen: the learner lags behind.
-    #[error("{replica} has entries up to {matched} of {last_index}{}; promote it when it has caught up", silent(*is_active))]
+    #[error("replica {replica} has entries up to {matched} of {last_index}{}; promote it when it has caught up", silent(*is_active))]
     NotCaughtUp {
         /// Who.
         replica: ReplicaId,
@@ -265,7 +264,7 @@ pub enum Rejected {
         is_active: bool,
     },
     /// The change did not happen: it would remove the leader.
-    #[error("{leader} leads: transfer leadership before it is removed")]
+    #[error("replica {leader} leads: transfer leadership before it is removed")]
     RemovesLeader {
         /// Who leads.
         leader: ReplicaId,
@@ -278,7 +277,7 @@ pub enum Rejected {
 fn not_leader(leader: Option<ReplicaId>) -> String {
     leader.map_or_else(
         || "no leader is known at the moment".to_owned(),
-        |leader| format!("{leader} leads"),
+        |leader| format!("replica {leader} leads"),
     )
 }
 

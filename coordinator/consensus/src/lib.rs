@@ -43,7 +43,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ReplicaConfig, ReplicaId, ReplicaLimits};
+pub use config::{ReplicaConfig, ReplicaLimits};
+pub use convoy_common::ids::ReplicaId;
 pub use error::{Fatal, Refused, Rejected, ReplicaError};
 pub use membership::{Members, MembershipChange};
 pub use output::{

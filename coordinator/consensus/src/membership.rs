@@ -1,6 +1,7 @@
 //! Who belongs to the group, and how that changes.
 
 use bytes::Bytes;
+use convoy_common::ids::ReplicaId;
 use convoy_journal::SnapshotMeta;
 use convoy_proto::raft::v1;
 use prost::Message as _;
@@ -8,7 +9,6 @@ use raft::eraftpb::{
     ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState,
 };
 
-use crate::config::ReplicaId;
 use crate::error::Rejected;
 
 /// A learner this many entries behind may be promoted: it is level before the promotion is committed.
@@ -126,17 +126,17 @@ impl MembershipChange {
             && !members.learners.contains(&id)
         {
             return impossible(format!(
-                "{id} is no learner (learners: {:?}): a new replica is added as a learner first",
+                "replica {id} is no learner (learners: {:?}): a new replica is added as a learner first",
                 numbers(&members.learners)
             ));
         }
         match self {
             Self::AddLearner(id) if id.0 == 0 => impossible("0 is no replica's id".to_owned()),
             Self::AddLearner(id) if members.contains(id) => {
-                impossible(format!("{id} belongs to the cluster already"))
+                impossible(format!("replica {id} belongs to the cluster already"))
             }
             Self::Remove(id) | Self::Replace { remove: id, .. } if !members.contains(id) => {
-                impossible(format!("{id} does not belong to the cluster"))
+                impossible(format!("replica {id} does not belong to the cluster"))
             }
             Self::Remove(id) | Self::Replace { remove: id, .. } if id == leader => {
                 Err(Rejected::RemovesLeader { leader })

@@ -1,10 +1,10 @@
 //! What comes out of a replica.
 
 use bytes::Bytes;
+use convoy_common::ids::ReplicaId;
 use convoy_journal::SnapshotMeta;
 use convoy_proto::raft::v1;
 
-use crate::config::ReplicaId;
 use crate::error::Rejected;
 use crate::membership::Members;
 

@@ -7,12 +7,13 @@ mod start;
 mod status;
 
 use bytes::Bytes;
+use convoy_common::ids::ReplicaId;
 use convoy_journal::{Disk, HardState, Journal, Position, SnapshotMeta, Snapshots};
 use convoy_proto::raft::v1;
 use raft::{RawNode, SnapshotStatus, StateRole};
 
 use crate::births::Births;
-use crate::config::{ReplicaConfig, ReplicaId};
+use crate::config::ReplicaConfig;
 use crate::error::{Fatal, Rejected};
 use crate::membership::Members;
 use crate::output::{ProposalId, ReadId, Role};

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
+use convoy_common::ids::ReplicaId;
 use convoy_journal::{Position, SnapshotMeta};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot, SnapshotMetadata};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
@@ -187,7 +188,7 @@ impl Storage for LogStore {
 }
 
 fn names(meta: &SnapshotMeta, replica: u64) -> bool {
-    Members::from_conf_state(&conf_state(meta)).contains(crate::config::ReplicaId(replica))
+    Members::from_conf_state(&conf_state(meta)).contains(ReplicaId(replica))
 }
 
 /// A snapshot without data, as raft-rs passes it around: the file travels by itself.

@@ -1,14 +1,20 @@
 //! Clients: one command at a time each, repeated until it is acknowledged; and reads.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use convoy_common::ids::NodeId;
+use convoy_common::spec::JobSpec;
 use convoy_consensus::{ProposalId, ReadId, Rejected};
 use convoy_state_machine::Command;
+use convoy_state_machine::command::AgentRef;
+use convoy_state_machine::node::NodeOffer;
+use convoy_state_machine::spec::StoredSpec;
 
 use super::{Event, World};
 use crate::checks::Checked;
 use crate::node::{Asked, running};
-use crate::state::Request;
+use crate::state::request;
 
 /// A client asks another replica when it has waited so long.
 const PATIENCE_US: u64 = 400_000;
@@ -266,31 +272,33 @@ impl World {
 }
 
 fn command(client: &Client, kind: u64) -> Vec<u8> {
-    let node = NodeId::try_from(format!("node-{}", client.id)).expect("this is an id");
-    let incarnation = client.sequence / 8;
+    let agent = AgentRef {
+        node: NodeId::try_from(format!("node-{}", client.id)).expect("this is an id"),
+        incarnation: client.sequence / 8,
+    };
     let command = match kind {
-        0 => Command::SubmitJob {
-            client_id: format!("client-{}", client.id),
-            sequence: client.sequence,
-            spec: Box::new(serde_json::from_str(SPEC).expect("this is a job")),
-            workers: 2,
-        },
-        1..=3 => Command::NodeLost {
-            node,
-            incarnation,
+        0 | 1 => {
+            let spec: JobSpec = serde_json::from_str(SPEC).expect("this is a job");
+            Command::SubmitJob {
+                spec: StoredSpec::new(&spec).expect("this is a job"),
+                workers: 2,
+            }
+        }
+        2..=4 => Command::NodeLost {
+            agent,
             reason: "silent".to_owned(),
         },
         _ => Command::RegisterNode {
-            node,
-            incarnation,
-            slots: 2,
-            advertised_host: "10.0.0.1".to_owned(),
+            agent,
+            offer: NodeOffer {
+                slots: 2,
+                advertised_host: "10.0.0.1".to_owned(),
+                labels: BTreeMap::new(),
+                build: String::new(),
+                protocol_version: 1,
+                worker_memory_bytes: None,
+            },
         },
     };
-    let request = Request {
-        client: client.id,
-        sequence: client.sequence,
-        command,
-    };
-    serde_json::to_vec(&request).expect("requests can be written")
+    request(client.id, client.sequence, command)
 }

@@ -348,7 +348,7 @@ impl World {
                     "replica {id} hands out entry {index} after entry {before}"
                 ));
             }
-            let effect = running.state.apply(index, &command.data);
+            let effect = running.state.apply(index, &command.data)?;
             if effect.is_new {
                 self.checks.runs(effect.client, effect.sequence, index)?;
             } else {

@@ -1,5 +1,6 @@
 //! What is due, in the order that durability asks for.
 
+use convoy_common::ids::ReplicaId;
 use convoy_journal::{Disk, HardState, Position, SnapshotMeta};
 use convoy_proto::raft::v1;
 use convoy_proto::raft::v1::raft_message::Body;
@@ -7,7 +8,6 @@ use raft::eraftpb::{Entry, EntryType, Message, MessageType, Snapshot};
 use raft::{Ready, StateRole};
 
 use super::{Mutation, Replica};
-use crate::config::ReplicaId;
 use crate::error::{Fatal, Rejected};
 use crate::membership::{self, Members};
 use crate::output::{Committed, Output, ProposalId, SnapshotToSend};

@@ -1,10 +1,10 @@
 //! Changes of members and of the leader.
 
+use convoy_common::ids::ReplicaId;
 use convoy_journal::Disk;
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 
 use super::Replica;
-use crate::config::ReplicaId;
 use crate::error::Rejected;
 use crate::membership::{CAUGHT_UP_ENTRIES, MembershipChange};
 use crate::output::ProposalId;
@@ -88,7 +88,7 @@ impl<D: Disk> Replica<D> {
             Err(why) => return Err(why),
         }
         if to == self.config.id || !self.members.is_voter(to) {
-            let reason = format!("{to} is no other voter, so it cannot become leader");
+            let reason = format!("replica {to} is no other voter, so it cannot become leader");
             return Err(Rejected::NoSuchChange { reason });
         }
         self.raw.transfer_leader(to.0);

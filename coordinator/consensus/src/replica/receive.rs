@@ -1,5 +1,6 @@
 //! Messages of the other replicas.
 
+use convoy_common::ids::ReplicaId;
 use convoy_journal::Disk;
 use convoy_proto::raft::v1;
 use raft::StateRole;
@@ -8,7 +9,6 @@ use raft::eraftpb::{EntryType, Message, MessageType};
 use super::start::FOUNDING_TERM;
 use super::{Mutation, Replica};
 use crate::births;
-use crate::config::ReplicaId;
 use crate::error::{Fatal, Refused};
 use crate::wire::{Incoming, incoming};
 

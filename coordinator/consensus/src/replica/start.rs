@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use convoy_common::ids::ReplicaId;
 use convoy_journal::{
     Disk, Entry, EntryKind, HardState, Identity, Journal, Position, Recovered, Snapshots,
 };
@@ -9,7 +10,7 @@ use raft::{Config, RawNode, ReadOnlyOption};
 
 use super::{Elections, Replica};
 use crate::births::{self, Births};
-use crate::config::{ReplicaConfig, ReplicaId};
+use crate::config::ReplicaConfig;
 use crate::error::ReplicaError;
 use crate::logger;
 use crate::membership::{self, Members};
@@ -123,7 +124,7 @@ impl<D: Disk> Replica<D> {
             .of(config.id.0)
             .ok_or_else(|| ReplicaError::BirthsDamaged {
                 file: births::FILE,
-                found: format!("it does not name {}", config.id),
+                found: format!("it does not name replica {}", config.id),
             })?;
         let start = Start {
             restore: recovered.snapshot.clone(),

@@ -1,10 +1,10 @@
 //! How a replica is doing.
 
+use convoy_common::ids::ReplicaId;
 use convoy_journal::Disk;
 use raft::{ProgressState, StateRole};
 
 use super::Replica;
-use crate::config::ReplicaId;
 use crate::membership::Members;
 use crate::output::{PeerStatus, Role, Status};
 
