@@ -122,19 +122,7 @@ impl Group {
             .enable_all()
             .build()
             .unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        let started = loop {
-            let start = runtime.spawn(Coordinator::start(member.settings.clone()));
-            match start.await.unwrap() {
-                Err(
-                    StartError::Replication(ReplicationError::Disk { .. })
-                    | StartError::AddressInUse { .. },
-                ) if Instant::now() < deadline => {
-                    tokio::time::sleep(LOOK).await;
-                }
-                started => break started,
-            }
-        };
+        let started = eventually(&runtime, &member.settings).await;
         match started {
             Ok(coordinator) => {
                 member.running = Some((runtime, coordinator));
@@ -273,5 +261,25 @@ pub(crate) fn assert_mentions(text: &impl Debug, words: &[&str]) {
     let text = format!("{text:?}");
     for word in words {
         assert!(text.contains(word), "{word:?} is missing in {text}");
+    }
+}
+
+/// Tries while a killed one has not let go of folder and port.
+async fn eventually(
+    runtime: &Runtime,
+    settings: &CoordinatorSettings,
+) -> Result<Coordinator, StartError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let start = runtime.spawn(Coordinator::start(settings.clone()));
+        match start.await.unwrap() {
+            Err(
+                StartError::Replication(ReplicationError::Disk { .. })
+                | StartError::AddressInUse { .. },
+            ) if Instant::now() < deadline => {
+                tokio::time::sleep(LOOK).await;
+            }
+            started => return started,
+        }
     }
 }
