@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use convoy_client::{Reporter, WorkerSession, WorkerSide};
+use convoy_client::{Endpoints, Reporter, WorkerSession, WorkerSide};
 use convoy_collective::{AbortHandle, RingListener};
 use convoy_common::ids::{Attempt, Rank};
 use convoy_membership::{Input, Member, Membership, Output, Report};
@@ -57,7 +57,8 @@ pub(crate) async fn run(work: Work, label: &Label) -> anyhow::Result<()> {
         pid: std::process::id(),
         data_address: listener.local_addr().to_string(),
     };
-    let mut session = WorkerSession::open(&work.coordinator, hello, SESSION_LIMIT).await?;
+    let coordinators = Endpoints::from(work.coordinator.clone());
+    let mut session = WorkerSession::open(&coordinators, hello, SESSION_LIMIT).await?;
     let membership = Membership::new(work.me.clone());
     let (replica, Outlets { events, progress }) =
         Replica::start(work.spec, work.me, listener).context("could not start the replica")?;
