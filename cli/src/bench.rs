@@ -15,11 +15,11 @@ mod train;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use convoy_output::notice;
 use convoy_process::Spawner;
 
 pub(crate) use arguments::BenchCommand;
 
-use crate::output::notice;
 use crate::run::Interrupts;
 
 /// Measures until it is done or someone wants it to end; nothing that was started is left then.

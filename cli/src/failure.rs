@@ -4,9 +4,8 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use convoy_common::partition::PlanError;
-use convoy_common::spec::{SpecErrors, WorkersRefused};
-
-use crate::output::notice;
+use convoy_common::spec::{SpecErrors, SpecTooLong, WorkersRefused};
+use convoy_output::notice;
 
 /// What was typed or written in the spec is wrong.
 pub(crate) const USAGE: u8 = 2;
@@ -23,14 +22,28 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 /// The error and the chain of its causes, each on a line of its own. Most of our errors repeat their cause's text, so that a
 /// cause is left out when the line before it says it already.
 pub(crate) fn text(error: &anyhow::Error) -> String {
-    let mut lines: Vec<String> = Vec::new();
+    causes(error).join("\n  because: ")
+}
+
+/// The same in one line: of each cause its first.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    let causes = causes(error);
+    let firsts: Vec<&str> = causes
+        .iter()
+        .filter_map(|cause| cause.lines().next())
+        .collect();
+    firsts.join(": ")
+}
+
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        if lines.last().is_none_or(|last| !last.contains(&text)) {
-            lines.push(text);
+        if causes.last().is_none_or(|last| !last.contains(&text)) {
+            causes.push(text);
         }
     }
-    lines.join("\n  because: ")
+    causes
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
@@ -42,7 +55,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn is_usage(cause: &(dyn Error + 'static)) -> bool {
-    cause.is::<SpecErrors>() || cause.is::<WorkersRefused>() || cause.is::<PlanError>()
+    cause.is::<SpecErrors>()
+        || cause.is::<WorkersRefused>()
+        || cause.is::<SpecTooLong>()
+        || cause.is::<PlanError>()
 }
 
 #[cfg(test)]
@@ -61,6 +77,10 @@ mod tests {
         assert_eq!(
             text(&error),
             "the checkpoint failed\n  because: cannot write /x: the disk is on fire"
+        );
+        assert_eq!(
+            sentence(&error.context("no\nexcerpt")),
+            "no: the checkpoint failed: cannot write /x: the disk is on fire"
         );
     }
 

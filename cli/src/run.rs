@@ -17,9 +17,12 @@ use std::time::Instant;
 
 use anyhow::Context;
 use convoy_telemetry::LogTarget;
+use tokio::runtime::Runtime;
 
+use self::preflight::Checked;
 use crate::arguments::RunArguments;
 use crate::display::Screen;
+use crate::{result_file, summary};
 
 /// Where the coordinator of a run logs to; its agent and workers log beside their job.
 const COORDINATOR_LOG: &str = "coordinator.log";
@@ -30,6 +33,29 @@ const RUNTIME_THREADS: usize = 2;
 /// Runs the job to its end, whatever that is.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    let summary = arguments.summary.as_deref();
+    if let Some(file) = summary {
+        result_file::check("--summary", file)?;
+        summary::forget(file)?;
+    }
+    let (checked, runtime) = match prepare(arguments) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            closing::refuse(&error, summary, started.elapsed());
+            return Err(error);
+        }
+    };
+    let mut screen = Screen::new(arguments.plain, checked.folder.clone(), started);
+    for line in preflight::summary(&checked) {
+        screen.say(&line);
+    }
+    let ending = runtime.block_on(conduct::conduct(&checked, &mut screen));
+    screen.close();
+    closing::close(&checked, ending, summary, started.elapsed())
+}
+
+/// All that can be wrong before there is a coordinator.
+fn prepare(arguments: &RunArguments) -> anyhow::Result<(Checked, Runtime)> {
     let checked = preflight::check(arguments)?;
     convoy_telemetry::init(
         &LogTarget::File(checked.work_dir.join(COORDINATOR_LOG)),
@@ -40,16 +66,5 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the threads of the coordinator")?;
-    let mut screen = Screen::new(arguments.plain, checked.folder.clone(), started);
-    for line in preflight::summary(&checked) {
-        screen.say(&line);
-    }
-    let ending = runtime.block_on(conduct::conduct(&checked, &mut screen));
-    screen.close();
-    closing::close(
-        &checked,
-        ending,
-        arguments.summary.as_deref(),
-        started.elapsed(),
-    )
+    Ok((checked, runtime))
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use convoy_common::limits::MAX_SPEC_BYTES;
 use convoy_common::partition::EpochPlan;
 use convoy_common::spec::JobSpec;
+use convoy_data::Transform;
 
 /// How much work the data of a spec makes.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +36,13 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<JobSpec> {
     Ok(spec)
 }
 
-/// Opens both splits, checks everything but the pixels, and cuts the epochs.
+/// Opens both splits, checks everything but the pixels, also against the network, and cuts the epochs.
 pub(crate) fn check_data(spec: &JobSpec) -> anyhow::Result<Workload> {
-    let splits = convoy_data::open(&spec.data, spec.model.classes)?;
+    let (data, seed) = (&spec.data, spec.training.seed);
+    let splits = convoy_data::open(data, spec.model.classes)?;
+    let shape = splits.train.shape();
+    spec.model.check_images(shape.height, shape.width)?;
+    Transform::training(shape, &data.mean, &data.std, &data.augment, seed)?;
     let samples = splits.train.len() as u64;
     let plan = EpochPlan::new(
         samples,

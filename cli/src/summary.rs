@@ -1,17 +1,20 @@
 //! The outcome of a run, for scripts.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use convoy_checkpoint::{Digest, MANIFEST_FILE};
 use convoy_common::ids::JobId;
-use convoy_common::summary::{Outcome, RunSummary, SUMMARY_FORMAT};
+use convoy_common::summary::{Outcome, RunSummary, SUMMARY_FORMAT, SkippedSteps};
+use convoy_files::FileError;
 use convoy_proto::v1;
+
+/// The logs of as many workers as there may be, with the longest paths, are shorter.
+const MAX_SUMMARY_BYTES: u64 = 4 << 20;
 
 /// What the view of a job that has ended, or was given up, amounts to.
 pub(crate) fn summarise(
-    job: JobId,
+    job: Option<JobId>,
     outcome: Outcome,
     reason: String,
     view: &v1::JobView,
@@ -20,8 +23,9 @@ pub(crate) fn summarise(
     let progress = view.progress.clone().unwrap_or_default();
     let checkpoint = view.checkpoints.last();
     let evaluation = view.evaluations.last();
-    // A checkpoint can be newer than the progress, which is reported every few seconds.
-    let reached = checkpoint.map_or(0, |checkpoint| checkpoint.step);
+    // A checkpoint can be newer than the progress, which is reported now and then.
+    let (reached, epochs) =
+        checkpoint.map_or((0, 0), |checkpoint| (checkpoint.step, checkpoint.epoch));
     let steps = progress
         .position
         .map_or(0, |position| position.step)
@@ -33,8 +37,12 @@ pub(crate) fn summarise(
         job,
         outcome,
         reason,
-        epochs: completed_epochs(steps, &progress),
+        epochs: completed_epochs(steps, &progress).max(epochs),
         steps,
+        skipped_steps: SkippedSteps {
+            count: progress.skipped,
+            first: progress.skipped_steps,
+        },
         test_accuracy: evaluation
             .filter(|e| e.samples > 0)
             .map(|e| e.correct as f64 / e.samples as f64),
@@ -65,149 +73,25 @@ pub(crate) fn completed_epochs(steps: u64, progress: &v1::Progress) -> u32 {
         .min(progress.epochs)
 }
 
-/// Puts the summary in the place of `file`.
-pub(crate) fn write(file: &Path, summary: &RunSummary) -> anyhow::Result<()> {
-    let mut json = serde_json::to_vec_pretty(summary)?;
-    json.push(b'\n');
-    convoy_files::replace(file, |writer| writer.write_all(&json))?;
-    Ok(())
+/// Removes the summary of an earlier run: what is there after this one, however it ends, is its own. A file that is
+/// something else stays until there is something to put in its place.
+pub(crate) fn forget(file: &Path) -> Result<(), FileError> {
+    // Where a link leads to; the link stays. What is only written to (`>> all.txt`, named /dev/stdout) is nobody's to remove.
+    let Some(file) = convoy_files::replaced_file(file)? else {
+        return Ok(());
+    };
+    if !is_summary(&file) {
+        return Ok(());
+    }
+    std::fs::remove_file(&file).map_err(|source| FileError::new("remove", &file, source))
+}
+
+fn is_summary(file: &Path) -> bool {
+    let small = std::fs::metadata(file)
+        .is_ok_and(|found| found.is_file() && found.len() <= MAX_SUMMARY_BYTES);
+    let read = || serde_json::from_slice::<RunSummary>(&std::fs::read(file).ok()?).ok();
+    small && read().is_some()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn job() -> JobId {
-        JobId::try_from("fashion-1".to_owned()).unwrap()
-    }
-
-    fn worker(worker_id: u32) -> v1::WorkerView {
-        v1::WorkerView {
-            worker_id,
-            log_path: format!("/logs/worker-{worker_id}.log"),
-            ..Default::default()
-        }
-    }
-
-    #[test]
-    fn finished_run_is_summarised_from_its_last_view() {
-        let view = v1::JobView {
-            workers: vec![worker(1), worker(0)],
-            progress: Some(v1::Progress {
-                position: Some(v1::Position {
-                    step: 938,
-                    ..Default::default()
-                }),
-                epochs: 2,
-                steps: 938,
-                images_per_second: 5120.5,
-                ..Default::default()
-            }),
-            evaluations: vec![v1::Evaluation {
-                step: 938,
-                samples: 10_000,
-                correct: 9_134,
-                loss: 0.25,
-            }],
-            checkpoints: vec![v1::Manifest {
-                step: 938,
-                folder: "/checkpoints/fashion-1/step-00000938".to_owned(),
-                weights_sha256: vec![0xab; 32],
-                ..Default::default()
-            }],
-            ..Default::default()
-        };
-        let summary = summarise(
-            job(),
-            Outcome::Finished,
-            "all done".to_owned(),
-            &view,
-            Duration::from_millis(90_500),
-        );
-        let expected = RunSummary {
-            format: SUMMARY_FORMAT,
-            job: job(),
-            outcome: Outcome::Finished,
-            reason: "all done".to_owned(),
-            epochs: 2,
-            steps: 938,
-            test_accuracy: Some(0.9134),
-            test_loss: Some(0.25),
-            wall_seconds: 90.5,
-            images_per_second: Some(5120.5),
-            workers: 2,
-            weights_sha256: Some("ab".repeat(32)),
-            checkpoint: Some(PathBuf::from(
-                "/checkpoints/fashion-1/step-00000938/manifest.json",
-            )),
-            logs: vec![
-                PathBuf::from("/logs/worker-0.log"),
-                PathBuf::from("/logs/worker-1.log"),
-            ],
-        };
-        assert_eq!(summary, expected);
-    }
-
-    #[test]
-    fn run_that_got_nowhere_has_no_figures() {
-        let view = v1::JobView::default();
-        let summary = summarise(
-            job(),
-            Outcome::Failed,
-            "no slots".to_owned(),
-            &view,
-            Duration::ZERO,
-        );
-        assert_eq!((summary.epochs, summary.steps, summary.workers), (0, 0, 0));
-        assert_eq!(
-            (summary.test_accuracy, summary.images_per_second),
-            (None, None)
-        );
-        assert_eq!((summary.weights_sha256, summary.checkpoint), (None, None));
-        assert!(summary.logs.is_empty());
-    }
-
-    #[test]
-    fn checkpoint_that_is_newer_than_the_progress_counts() {
-        let view = v1::JobView {
-            progress: Some(v1::Progress {
-                position: Some(v1::Position {
-                    step: 460,
-                    ..Default::default()
-                }),
-                epochs: 2,
-                steps: 938,
-                ..Default::default()
-            }),
-            checkpoints: vec![v1::Manifest {
-                step: 469,
-                ..Default::default()
-            }],
-            ..Default::default()
-        };
-        let summary = summarise(
-            job(),
-            Outcome::Cancelled,
-            String::new(),
-            &view,
-            Duration::ZERO,
-        );
-        assert_eq!((summary.epochs, summary.steps), (1, 469));
-    }
-
-    #[test]
-    fn file_of_a_summary_can_be_read_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("summary.json");
-        let summary = summarise(
-            job(),
-            Outcome::Failed,
-            "no slots".to_owned(),
-            &v1::JobView::default(),
-            Duration::ZERO,
-        );
-        write(&file, &summary).unwrap();
-        let read: RunSummary = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        assert_eq!(read, summary);
-    }
-}
+mod tests;

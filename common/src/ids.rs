@@ -61,6 +61,10 @@ number_id! {
     /// A device slot of a node, from 0.
     SlotIndex(u32)
 }
+number_id! {
+    /// A coordinator; given out once, a wiped one comes back under another.
+    ReplicaId(u64)
+}
 
 /// Why a text is no id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -28,3 +28,9 @@ pub const MAX_SPEC_PROBLEMS: usize = 40;
 
 /// An environment variable with its `=` and closing NUL: Linux refuses to start a process with a longer one (`MAX_ARG_STRLEN`).
 pub const MAX_ENV_VARIABLE_BYTES: usize = 128 << 10;
+
+/// What a worker's assignment holds besides the spec: ids of at most [`MAX_ID_BYTES`], numbers and their tags.
+pub const MAX_ASSIGNMENT_BYTES: usize = 512;
+
+/// Skipped steps that are listed by number: enough to see where it began. A job that diverged skips all of them.
+pub const MAX_LISTED_SKIPPED_STEPS: usize = 100;

@@ -5,6 +5,7 @@
 
 mod data;
 mod json;
+mod message;
 mod model;
 mod optimizer;
 mod parse;
@@ -27,11 +28,12 @@ use crate::limits::MAX_DATA_SHARDS;
 
 pub use crate::document::{DocumentErrors as SpecErrors, Place, Problem};
 pub use data::{AugmentSpec, DataFiles, DataFormat, DataSpec, IdxPaths};
-pub use model::{ModelName, ModelSpec, Stem};
+pub use message::{SpecTooLong, check_message};
+pub use model::{ImagesTooSmall, ModelName, ModelSpec, Stem};
 pub use optimizer::{OptimizerName, OptimizerSpec};
 pub use schedule::{ScheduleName, ScheduleSpec};
 pub use training::{MemoryFormat, Precision, Reproducibility, TrainingSpec};
-pub use workers::WorkersRefused;
+pub use workers::{WorkerBounds, WorkersRefused};
 
 /// A job: model, data and how to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]

@@ -15,15 +15,18 @@ pub struct RunSummary {
     /// [`SUMMARY_FORMAT`] of who wrote it.
     pub format: u32,
     /// The job.
-    pub job: JobId,
+    pub job: Option<JobId>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it ended so, one sentence.
     pub reason: String,
     /// Completed epochs.
     pub epochs: u32,
-    /// Completed optimizer updates.
+    /// Completed steps; those that were skipped updated nothing.
     pub steps: u64,
+    /// Steps whose gradients were not finite.
+    #[serde(default)]
+    pub skipped_steps: SkippedSteps,
     /// Share of the test split that the final weights classify correctly, 0 to 1.
     pub test_accuracy: Option<f64>,
     /// Mean loss over the test split with the final weights.
@@ -40,6 +43,15 @@ pub struct RunSummary {
     pub checkpoint: Option<PathBuf>,
     /// Logs of the workers, ordered by worker id.
     pub logs: Vec<PathBuf>,
+}
+
+/// Steps whose gradients were not finite: their samples count as consumed, the weights stayed as they were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedSteps {
+    /// How many.
+    pub count: u64,
+    /// The first of them, counted from 0: at most [`MAX_LISTED_SKIPPED_STEPS`](crate::limits::MAX_LISTED_SKIPPED_STEPS).
+    pub first: Vec<u64>,
 }
 
 /// How a run ended.
@@ -61,11 +73,15 @@ mod tests {
     fn cancelled() -> RunSummary {
         RunSummary {
             format: SUMMARY_FORMAT,
-            job: JobId::try_from("fashion-1".to_owned()).unwrap(),
+            job: Some(JobId::try_from("fashion-1".to_owned()).unwrap()),
             outcome: Outcome::Cancelled,
             reason: "interrupted from the keyboard".to_owned(),
             epochs: 3,
             steps: 1404,
+            skipped_steps: SkippedSteps {
+                count: 2,
+                first: vec![7, 9],
+            },
             test_accuracy: Some(0.875),
             test_loss: None,
             wall_seconds: 12.5,
@@ -86,6 +102,7 @@ mod tests {
             "reason": "interrupted from the keyboard",
             "epochs": 3,
             "steps": 1404,
+            "skipped_steps": { "count": 2, "first": [7, 9] },
             "test_accuracy": 0.875,
             "test_loss": null,
             "wall_seconds": 12.5,
@@ -106,5 +123,13 @@ mod tests {
             serde_json::from_value::<RunSummary>(json).unwrap(),
             cancelled()
         );
+    }
+
+    #[test]
+    fn a_summary_of_an_earlier_version_can_be_read() {
+        let mut json = serde_json::to_value(cancelled()).unwrap();
+        json.as_object_mut().unwrap().remove("skipped_steps");
+        let read: RunSummary = serde_json::from_value(json).unwrap();
+        assert_eq!(read.skipped_steps, SkippedSteps::default());
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use convoy_access::{Access, ClusterKey};
 use convoy_client::{AgentSession, CoordinatorAddress, Endpoints, JobsClient, WorkerSession};
-use convoy_coordinator::{Coordinator, EmbeddedConfig, StartError};
+use convoy_coordinator::{Coordinator, CoordinatorSettings, StartError};
 use convoy_proto::v1::agent_directive::Directive as ToAgent;
 use convoy_proto::v1::agent_report::Report as FromAgent;
 use convoy_proto::v1::worker_directive::Directive as ToWorker;
 use convoy_proto::v1::worker_report::Report as FromWorker;
 use convoy_proto::{PROTOCOL_VERSION, v1};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 /// Far beyond what anything here takes; only a hang reaches it.
@@ -37,10 +38,18 @@ fn agent_hello(protocol_version: u32) -> v1::AgentHello {
     }
 }
 
-async fn start() -> (Coordinator, Endpoints) {
-    let coordinator = Coordinator::start(EmbeddedConfig::default()).await.unwrap();
+/// A coordinator's settings, and the folder of its data.
+fn settings() -> (CoordinatorSettings, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = CoordinatorSettings::embedded(folder.path().join("coordinator"));
+    (settings, folder)
+}
+
+async fn start() -> (Coordinator, Endpoints, TempDir) {
+    let (settings, folder) = settings();
+    let coordinator = Coordinator::start(settings).await.unwrap();
     let address = CoordinatorAddress::from(coordinator.address());
-    (coordinator, address.into())
+    (coordinator, address.into(), folder)
 }
 
 fn cluster_key() -> ClusterKey {
@@ -219,7 +228,7 @@ async fn report_all_work(workers: &[WorkerSession], attempt: v1::Attempt, genera
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_from_submission_to_finish() {
-    let (coordinator, address) = start().await;
+    let (coordinator, address, _folder) = start().await;
     let mut agent = AgentSession::open(&address, agent_hello(PROTOCOL_VERSION), PATIENCE)
         .await
         .unwrap();
@@ -263,7 +272,7 @@ async fn a_job_goes_from_submission_to_finish() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_fails_the_job_with_its_last_words() {
-    let (coordinator, address) = start().await;
+    let (coordinator, address, _folder) = start().await;
     let mut agent = AgentSession::open(&address, agent_hello(PROTOCOL_VERSION), PATIENCE)
         .await
         .unwrap();
@@ -310,11 +319,9 @@ async fn a_worker_that_dies_fails_the_job_with_its_last_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_refused_with_what_to_do() {
-    let (coordinator, _) = start().await;
-    let taken = EmbeddedConfig {
-        listen: coordinator.address(),
-        ..EmbeddedConfig::default()
-    };
+    let (coordinator, _, _folder) = start().await;
+    let (mut taken, _other) = settings();
+    taken.listen = coordinator.address();
     let error = Coordinator::start(taken).await.unwrap_err();
     assert!(matches!(error, StartError::AddressInUse { .. }));
     assert!(
@@ -326,28 +333,27 @@ async fn a_port_in_use_is_refused_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_others_reach_is_refused_unless_strangers_are_kept_out_or_meant_to_come() {
-    let listening = |access| EmbeddedConfig {
-        listen: ([0, 0, 0, 0], 0).into(),
-        access,
-        ..EmbeddedConfig::default()
+    let listening = |access| {
+        let (mut listening, folder) = settings();
+        listening.listen = ([0, 0, 0, 0], 0).into();
+        listening.access = access;
+        (listening, folder)
     };
-    let error = Coordinator::start(listening(Access::Loopback))
-        .await
-        .unwrap_err();
+    let (alone, _folder) = listening(Access::Loopback);
+    let error = Coordinator::start(alone).await.unwrap_err();
     assert!(matches!(error, StartError::Open(_)), "{error}");
     for access in [Access::Insecure, Access::Keyed(cluster_key())] {
-        let coordinator = Coordinator::start(listening(access)).await.unwrap();
+        let (open, _folder) = listening(access);
+        let coordinator = Coordinator::start(open).await.unwrap();
         coordinator.shutdown().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_know_the_cluster_key_is_not_served() {
-    let config = EmbeddedConfig {
-        access: Access::Keyed(cluster_key()),
-        ..EmbeddedConfig::default()
-    };
-    let coordinator = Coordinator::start(config).await.unwrap();
+    let (mut keyed, _folder) = settings();
+    keyed.access = Access::Keyed(cluster_key());
+    let coordinator = Coordinator::start(keyed).await.unwrap();
     let stranger = Endpoints::from(CoordinatorAddress::from(coordinator.address()));
     let error = AgentSession::open(&stranger, agent_hello(PROTOCOL_VERSION), PATIENCE)
         .await
@@ -363,7 +369,7 @@ async fn who_does_not_know_the_cluster_key_is_not_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_of_another_protocol_is_refused_with_both_versions() {
-    let (coordinator, address) = start().await;
+    let (coordinator, address, _folder) = start().await;
     let error = AgentSession::open(&address, agent_hello(PROTOCOL_VERSION + 1), PATIENCE)
         .await
         .unwrap_err()
@@ -372,5 +378,77 @@ async fn an_agent_of_another_protocol_is_refused_with_both_versions() {
         error.contains("protocol 2") && error.contains("speaks 1"),
         "{error}"
     );
+    coordinator.shutdown().await;
+}
+
+fn submission(sequence: u64, spec_json: String) -> v1::SubmitRequest {
+    v1::SubmitRequest {
+        client_id: "test".to_owned(),
+        sequence,
+        spec_json,
+        workers: 2,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_lists_and_specs_come_over_the_wire() {
+    let (coordinator, address, _folder) = start().await;
+    let hello = v1::AgentHello {
+        labels: [("rack".to_owned(), "r1".to_owned())].into(),
+        worker_memory_bytes: Some(1 << 30),
+        ..agent_hello(PROTOCOL_VERSION)
+    };
+    let _agent = AgentSession::open(&address, hello, PATIENCE).await.unwrap();
+    let mut jobs =
+        v1::jobs_client::JobsClient::connect(format!("http://{}", coordinator.address()))
+            .await
+            .unwrap();
+    let job_id = jobs
+        .submit(submission(1, SPEC.to_owned()))
+        .await
+        .unwrap()
+        .into_inner()
+        .job_id;
+    let note = v1::AnnotateRequest {
+        job_id: job_id.clone(),
+        key: "best".to_owned(),
+        value: Some("yes".to_owned()),
+        client_id: "test".to_owned(),
+        sequence: 2,
+    };
+    for _ in 0..2 {
+        jobs.annotate(note.clone()).await.unwrap();
+    }
+    let describe = v1::DescribeRequest {
+        job_id: job_id.clone(),
+    };
+    let view = jobs.describe(describe).await.unwrap().into_inner();
+    assert_eq!(view.annotations["best"], "yes");
+    let list = jobs
+        .list_jobs(v1::ListJobsRequest::default())
+        .await
+        .unwrap();
+    let line = &list.get_ref().jobs[0];
+    assert_eq!(
+        (&line.job_id, line.workers_wanted, line.workers_live),
+        (&job_id, 2, 2)
+    );
+    assert_eq!(line.state(), v1::JobState::Forming);
+    let list = jobs
+        .list_nodes(v1::ListNodesRequest::default())
+        .await
+        .unwrap();
+    let line = &list.get_ref().nodes[0];
+    assert_eq!((line.node_id.as_str(), line.used.len()), ("n1", 2));
+    assert_eq!(
+        (line.labels["rack"].as_str(), line.worker_memory_bytes),
+        ("r1", Some(1 << 30))
+    );
+    let wanted = v1::JobSpecRequest { job_id };
+    let spec = jobs.job_spec(wanted).await.unwrap().into_inner();
+    assert_eq!(spec.workers, 2);
+    let again = submission(3, spec.spec_json);
+    let second = jobs.submit(again).await.unwrap().into_inner();
+    assert_eq!(second.job_id, "talk-2");
     coordinator.shutdown().await;
 }

@@ -1,6 +1,7 @@
 //! Starts `convoy` with real agents and workers for tests, and looks after what they leave behind.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -118,6 +119,8 @@ pub fn binary(name: &str) -> PathBuf {
 pub struct Run {
     child: Child,
     mark: String,
+    folder: PathBuf,
+    files_before: BTreeSet<PathBuf>,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
@@ -128,6 +131,8 @@ pub struct Ended {
     pub code: Option<i32>,
     /// Everything that it printed.
     pub text: String,
+    /// Files in the folder of the run that were not there when it began, as paths from it.
+    pub new_files: BTreeSet<PathBuf>,
 }
 
 impl Run {
@@ -135,6 +140,7 @@ impl Run {
     #[must_use]
     pub fn start(mut command: Command, folder: &Path) -> Self {
         let mark = folder.display().to_string();
+        let files_before = files_below(folder);
         command
             .env(MARK, &mark)
             .stdin(Stdio::null())
@@ -159,6 +165,8 @@ impl Run {
         Self {
             child,
             mark,
+            folder: folder.to_owned(),
+            files_before,
             lines,
             seen: Vec::new(),
         }
@@ -230,6 +238,10 @@ impl Run {
         Ended {
             code,
             text: self.seen.join("\n"),
+            new_files: files_below(&self.folder)
+                .difference(&self.files_before)
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -240,6 +252,23 @@ impl Drop for Run {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// All files below `folder`, as paths from it.
+fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(inner) = open.pop() {
+        for entry in fs::read_dir(inner).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                open.push(entry.path());
+            } else {
+                files.insert(entry.path().strip_prefix(folder).unwrap().to_owned());
+            }
+        }
+    }
+    files
 }
 
 /// Sends a signal by name.

@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
+    ("convoy-output", &[]),
     ("convoy-process", &[]),
     ("convoy-telemetry", &[]),
     ("convoy-wire", &["convoy-common", "convoy-proto"]),
@@ -28,6 +29,8 @@ const ALLOWED: [(&str, &[&str]); 21] = [
         ],
     ),
     ("convoy-state-machine", &["convoy-common"]),
+    ("convoy-consensus", &["convoy-journal", "convoy-proto"]),
+    ("convoy-journal", &["convoy-files"]),
     (
         "convoy-coordinator",
         &[
@@ -35,7 +38,9 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             // Its tests play agents and workers; itself it calls nobody (`APART`).
             "convoy-client",
             "convoy-common",
-            "convoy-files",
+            "convoy-consensus",
+            "convoy-journal",
+            "convoy-output",
             "convoy-proto",
             "convoy-state-machine",
             "convoy-telemetry",
@@ -63,6 +68,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-client",
             "convoy-common",
             "convoy-files",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
@@ -80,6 +86,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-data",
             "convoy-files",
             "convoy-membership",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
@@ -98,22 +105,26 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "convoy-coordinator",
             "convoy-data",
             "convoy-files",
+            "convoy-output",
             "convoy-process",
             "convoy-proto",
             "convoy-telemetry",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["convoy-output"]),
     (
         "cluster-tests",
         &[
             "convoy-checkpoint",
             "convoy-client",
             "convoy-common",
+            "convoy-consensus",
             "convoy-data",
             "convoy-files",
+            "convoy-journal",
             "convoy-process",
             "convoy-proto",
+            "convoy-state-machine",
         ],
     ),
 ];

@@ -9,7 +9,7 @@ use clap::Parser;
 use convoy_access::Access;
 use convoy_client::Endpoints;
 use convoy_common::ids::{Incarnation, JobId, WorkerId, WorkerRef};
-use convoy_common::limits::MAX_SPEC_BYTES;
+use convoy_common::limits::MAX_MESSAGE_BYTES;
 use convoy_common::spec::JobSpec;
 
 use crate::bench::BenchCommand;
@@ -85,10 +85,17 @@ pub(crate) struct Work {
     /// On which ports; 0 means any.
     pub(crate) data_ports: RangeInclusive<u16>,
     pub(crate) access: Access,
-    pub(crate) parent_pid: Option<u32>,
 }
 
 impl Arguments {
+    /// The process that must outlive this one, whatever this one does.
+    pub(crate) fn parent_pid(&self) -> Option<u32> {
+        match &self.bench {
+            Some(bench) => bench.member().parent_pid,
+            None => self.parent_pid,
+        }
+    }
+
     /// # Errors
     /// If an id is malformed, or the spec or the cluster key can't be read.
     pub(crate) fn mode(self) -> anyhow::Result<Mode> {
@@ -118,7 +125,6 @@ impl Arguments {
             listen_host: self.listen_host.unwrap_or(self.advertised_host),
             data_ports: self.data_ports.unwrap_or(0..=0),
             access,
-            parent_pid: self.parent_pid,
         })))
     }
 }
@@ -137,9 +143,10 @@ fn read_spec(path: &PathBuf) -> anyhow::Result<JobSpec> {
     let bytes = std::fs::metadata(path)
         .with_context(|| format!("cannot read the job spec {}", path.display()))?
         .len();
-    if bytes > MAX_SPEC_BYTES as u64 {
+    // As JSON it came in a message, and is longer than the TOML that someone wrote.
+    if bytes > MAX_MESSAGE_BYTES as u64 {
         bail!(
-            "the job spec {} has {bytes} bytes, at most {MAX_SPEC_BYTES} are read",
+            "the job spec {} has {bytes} bytes, at most {MAX_MESSAGE_BYTES} are read",
             path.display()
         );
     }

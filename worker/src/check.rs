@@ -1,5 +1,6 @@
 //! `--check`: whether the program can run here, before a job depends on it.
 
+use convoy_output::answer;
 use serde_json::json;
 
 /// The version that the sessions exchange.
@@ -16,6 +17,6 @@ pub(crate) fn check() -> anyhow::Result<()> {
         "protocol_version": convoy_proto::PROTOCOL_VERSION,
         "libtorch": convoy_torch::library_version(),
     });
-    println!("{facts}");
+    answer(facts);
     Ok(())
 }

@@ -210,6 +210,7 @@ pub(crate) fn progress(progress: &Progress) -> WireReport {
         samples: progress.samples,
         step_seconds: progress.in_steps.as_secs_f64(),
         other_seconds: progress.elsewhere.as_secs_f64(),
-        skipped_steps: progress.skipped.clone(),
+        skipped_steps: progress.first_skipped.to_vec(),
+        skipped: progress.skipped,
     })
 }

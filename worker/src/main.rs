@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use convoy_output::notice;
 use convoy_process::{Signal, die_with_parent};
 use convoy_telemetry::LogTarget;
 
@@ -26,20 +27,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The agent passes on the last lines of this process, so that they must say everything.
-            eprintln!("error: {error:#}");
+            notice(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
+    // In every mode: a check whose agent was killed must not stay either.
+    if let Some(parent) = arguments.parent_pid() {
+        die_with_parent(parent, Signal::KILL)?;
+    }
     match arguments.mode()? {
         Mode::Check => check::check(),
         Mode::Bench(command) => bench::run(&command),
         Mode::Work(work) => {
-            if let Some(parent) = work.parent_pid {
-                die_with_parent(parent, Signal::KILL)?;
-            }
             let label = convoy_telemetry::init(&LogTarget::Stderr, "info")?;
             label.set(format!("worker {}", work.me.worker));
             convoy_torch::check_library()?;

@@ -7,18 +7,19 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use convoy_client::{Link, LinkEvent, Reporter, WorkerSide};
 use convoy_collective::{AbortHandle, RingListener};
-use convoy_common::ids::Rank;
-use convoy_membership::{Input, Membership, Output, Report};
+use convoy_common::ids::{Attempt, Rank};
+use convoy_membership::{Input, Member, Membership, Output, Report};
 use convoy_proto::{PROTOCOL_VERSION, v1};
 use convoy_telemetry::Label;
 use convoy_wire as words;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::arguments::Work;
 use crate::check::BUILD;
 use crate::convert::{self, Directive};
-use crate::replica::{Command, Event, Group, Outlets, Replica};
+use crate::replica::{Command, Event, Group, Outlets, Progress, Replica};
 use crate::said::Said;
 
 /// Training goes on without a coordinator. How long that makes sense is for the agent to say, which ends this process.
@@ -57,18 +58,19 @@ pub(crate) async fn run(work: Work, label: &Label) -> anyhow::Result<()> {
     let mut link = Link::<WorkerSide>::start(work.coordinators.clone(), hello, REACH_LIMIT);
     let reporter = first_session(&mut link).await?;
     let membership = Membership::new(work.me.clone());
-    let (replica, outlets) =
+    let (replica, Outlets { events, progress }) =
         Replica::start(work.spec, work.me, listener).context("could not start the replica")?;
     let mut worker = Worker {
         membership,
         replica,
+        progress,
         reporter,
         said: Said::default(),
         label,
         abort: AbortHandle::new(),
         rank: None,
     };
-    let end = worker.work(&mut link, outlets).await?;
+    let end = worker.work(&mut link, events).await?;
     worker.finish(end, link).await
 }
 
@@ -90,6 +92,8 @@ async fn first_session(link: &mut Link<WorkerSide>) -> anyhow::Result<Reporter<W
 struct Worker<'a> {
     membership: Membership,
     replica: Replica,
+    /// Written by the replica at every step.
+    progress: watch::Receiver<Progress>,
     /// Of the newest session, which may be lost.
     reporter: Reporter<WorkerSide>,
     said: Said,
@@ -101,11 +105,11 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    async fn work(&mut self, link: &mut Link<WorkerSide>, outlets: Outlets) -> anyhow::Result<End> {
-        let Outlets {
-            mut events,
-            mut progress,
-        } = outlets;
+    async fn work(
+        &mut self,
+        link: &mut Link<WorkerSide>,
+        mut events: mpsc::Receiver<Event>,
+    ) -> anyhow::Result<End> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut ticks = interval(PROGRESS_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -117,10 +121,7 @@ impl Worker<'_> {
                     None => ControlFlow::Break(End::Failed { reason: "the replica thread ended".to_owned() }),
                 },
                 _ = ticks.tick() => {
-                    if self.rank == Some(Rank(0)) && progress.has_changed().unwrap_or(false) {
-                        let newest = convert::progress(&progress.borrow_and_update());
-                        self.report(newest).await;
-                    }
+                    self.report_progress().await;
                     ControlFlow::Continue(())
                 }
                 _ = terminate.recv() => ControlFlow::Break(End::Terminated),
@@ -217,6 +218,7 @@ impl Worker<'_> {
                 step,
                 counts,
             } => {
+                self.report_progress().await;
                 if self.rank == Some(Rank(0)) {
                     self.report(convert::evaluated(generation, step, &counts))
                         .await;
@@ -259,20 +261,7 @@ impl Worker<'_> {
                 attempt,
                 members,
                 own,
-            } => {
-                self.abort = AbortHandle::new();
-                self.rank = Some(members[own].rank);
-                self.label.set(format!("rank {}", members[own].rank));
-                let group = Group {
-                    attempt,
-                    members,
-                    own,
-                };
-                self.replica.tell(Command::Join {
-                    group,
-                    abort: self.abort.clone(),
-                });
-            }
+            } => self.build(attempt, members, own),
             Output::StartTraining {
                 attempt,
                 generation,
@@ -299,15 +288,43 @@ impl Worker<'_> {
                 reason,
             }) => {
                 tracing::warn!(%generation, %attempt, reason, "the group is broken");
+                self.report_progress().await;
                 self.report(convert::broken(attempt, generation, reason))
                     .await;
             }
             Output::Report(Report::Trained {
                 generation,
                 position,
-            }) => self.report(convert::trained(generation, position)).await,
+            }) => {
+                self.report_progress().await;
+                self.report(convert::trained(generation, position)).await;
+            }
         }
         ControlFlow::Continue(())
+    }
+
+    fn build(&mut self, attempt: Attempt, members: Vec<Member>, own: usize) {
+        self.abort = AbortHandle::new();
+        self.rank = Some(members[own].rank);
+        self.label.set(format!("rank {}", members[own].rank));
+        let group = Group {
+            attempt,
+            members,
+            own,
+        };
+        self.replica.tell(Command::Join {
+            group,
+            abort: self.abort.clone(),
+        });
+    }
+
+    /// Says how far the job is, if this is rank 0 and that is news. Also before every report that may be the job's last: a
+    /// short job is over before the first tick.
+    async fn report_progress(&mut self) {
+        if self.rank == Some(Rank(0)) && self.progress.has_changed().unwrap_or(false) {
+            let newest = convert::progress(&self.progress.borrow_and_update());
+            self.report(newest).await;
+        }
     }
 
     async fn report(&mut self, report: v1::worker_report::Report) {
@@ -349,6 +366,7 @@ impl Worker<'_> {
     async fn finish(mut self, end: End, link: Link<WorkerSide>) -> anyhow::Result<()> {
         self.abort.abort("the worker ends");
         if let End::Failed { reason } = &end {
+            self.report_progress().await;
             self.report(convert::failed(reason.clone())).await;
         }
         drop(self.reporter);

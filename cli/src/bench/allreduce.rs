@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::ensure;
+use convoy_output::{answer, notice};
 use convoy_process::{Spawner, sibling_binary};
 use serde::Serialize;
 use serde_json::json;
@@ -13,7 +14,6 @@ use super::group::{Answer, Group};
 use super::python::Python;
 use super::report;
 use super::statistics::{Spread, rotation, slowest};
-use crate::output::{answer, notice};
 
 mod table;
 

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// A line of times: a few thousand numbers.
@@ -26,6 +27,8 @@ const MAX_ERROR_BYTES: usize = 3_000;
 const START_LIMIT: Duration = Duration::from_secs(180);
 /// Ends of processes after their input ended, and after a kill.
 const END_LIMIT: Duration = Duration::from_secs(10);
+/// From a member's end to the end of what it wrote: it lies in a pipe.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a member answers to a turn.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +41,21 @@ pub(super) struct Answer {
     /// The last loss, so that one can see that all train the same.
     #[serde(default)]
     pub(super) loss: Option<f64>,
+    /// Mean seconds of a step by part, of contenders that know.
+    #[serde(default)]
+    pub(super) parts: Option<Parts>,
+}
+
+/// Mean seconds of a step by part; see `convoy_training::StepTimes`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Parts {
+    /// Waiting for batches.
+    pub(super) data: f64,
+    pub(super) forward: f64,
+    pub(super) backward: f64,
+    /// Waiting for reductions that backward did not hide.
+    pub(super) reduction: f64,
+    pub(super) update: f64,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +156,8 @@ struct Member {
     input: Option<Sender>,
     output: BufReader<Receiver>,
     errors: Arc<Mutex<Vec<u8>>>,
+    /// Closed once all of them were read.
+    errors_end: watch::Receiver<()>,
 }
 
 impl Member {
@@ -156,7 +176,7 @@ impl Member {
         let input = Sender::from_owned_fd(OwnedFd::from(input)).with_context(pipes)?;
         let output = Receiver::from_owned_fd(OwnedFd::from(output)).with_context(pipes)?;
         let errors = Arc::new(Mutex::new(Vec::new()));
-        keep_end(error_output, Arc::clone(&errors)).with_context(pipes)?;
+        let errors_end = keep_end(error_output, Arc::clone(&errors)).with_context(pipes)?;
         let child = spawner.spawn_with_input(command, |_| {})?;
         Ok(Self {
             name,
@@ -164,6 +184,7 @@ impl Member {
             input: Some(input),
             output: BufReader::new(output),
             errors,
+            errors_end,
         })
     }
 
@@ -203,6 +224,10 @@ impl Member {
             Some(exit) => exit,
             None => "stopped answering".to_owned(),
         };
+        let mut errors = self.errors_end.clone();
+        let read = async { while errors.changed().await.is_ok() {} };
+        // What was read by then is told, whoever else holds the pipe open.
+        let _ = timeout(LAST_WORDS_LIMIT, read).await;
         anyhow!("{} ended ({how}){}", self.name, self.last_words())
     }
 
@@ -252,9 +277,12 @@ impl Drop for Member {
 }
 
 /// Keeps the end of what a member writes to its standard error, on a thread that ends with the member.
-fn keep_end(pipe: PipeReader, kept: Arc<Mutex<Vec<u8>>>) -> std::io::Result<()> {
+/// What is returned closes when all is read.
+fn keep_end(pipe: PipeReader, kept: Arc<Mutex<Vec<u8>>>) -> std::io::Result<watch::Receiver<()>> {
+    let (reading, end) = watch::channel(());
     let read = move || {
         use std::io::Read;
+        let _reading = reading;
         let mut pipe = pipe;
         let mut portion = [0; 1_024];
         while let Ok(length @ 1..) = pipe.read(&mut portion) {
@@ -267,7 +295,7 @@ fn keep_end(pipe: PipeReader, kept: Arc<Mutex<Vec<u8>>>) -> std::io::Result<()> 
     std::thread::Builder::new()
         .name("member-errors".to_owned())
         .spawn(read)
-        .map(drop)
+        .map(|_| end)
 }
 
 fn shortened(line: &str) -> String {

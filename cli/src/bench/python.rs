@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
+use convoy_output::notice;
 use convoy_process::{Child, Signal, Spawner};
 
 use super::arguments::PythonArguments;
-use crate::output::notice;
 
 /// The PyTorch that Convoy links, and therefore the one to compare with.
 const TORCH: &str = "2.11.0";
@@ -119,13 +119,12 @@ async fn run(
     errors: Errors,
 ) -> anyhow::Result<String> {
     let (output, for_output) = pipe()?;
-    command
-        .args(arguments)
-        .stdout(Stdio::from(for_output.try_clone()?));
+    // Each end that this process kept would keep `output` from ending.
     match errors {
         Errors::Shown => command.stderr(Stdio::inherit()),
-        Errors::Kept => command.stderr(Stdio::from(for_output)),
+        Errors::Kept => command.stderr(Stdio::from(for_output.try_clone()?)),
     };
+    command.args(arguments).stdout(Stdio::from(for_output));
     let script = Script(spawner.spawn(command, |_| {})?);
     let child = script.0.clone();
     let read = move || {
@@ -152,5 +151,21 @@ impl Drop for Script {
     fn drop(&mut self) {
         // It has mostly ended.
         let _ = self.0.signal(Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn script_ends_whatever_becomes_of_its_errors() {
+        let spawner = Spawner::start().unwrap();
+        for errors in [Errors::Shown, Errors::Kept] {
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo done"]);
+            let text = run(&spawner, command, &[], errors).await.unwrap();
+            assert_eq!(text.trim(), "done", "{errors:?}");
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! What every benchmark begins and ends with: where it runs, against what, and the file.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
+use convoy_output::{answer, notice};
 use convoy_process::Spawner;
 use serde_json::{Value, json};
 
@@ -11,7 +10,7 @@ use super::arguments::CommonArguments;
 use super::machine::Machine;
 use super::python::Python;
 use super::statistics::Spread;
-use crate::output::{answer, notice};
+use crate::result_file;
 
 /// A benchmark in progress.
 pub(super) struct Report {
@@ -29,10 +28,7 @@ impl Report {
     ) -> anyhow::Result<Self> {
         let file = arguments.json.clone();
         if let Some(file) = &file {
-            // Better known now than after the measurement.
-            let folder = std::path::absolute(file).context("--json is no path")?;
-            convoy_files::probe_writable(folder.parent().unwrap_or(Path::new("/")))
-                .context("--json can't be written")?;
+            result_file::check("--json", file)?;
         }
         let machine = Machine::look();
         notice(machine.summary());
@@ -61,9 +57,7 @@ impl Report {
             "convoy": env!("CARGO_PKG_VERSION"),
             "torch": self.python.as_ref().map(|_| Python::torch()),
         });
-        let mut bytes = serde_json::to_vec_pretty(&figures)?;
-        bytes.push(b'\n');
-        convoy_files::replace(file, |writer| writer.write_all(&bytes))?;
+        result_file::write(file, &figures)?;
         answer(format_args!("every time is in {}", file.display()));
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use convoy_output::{answer, notice};
 use convoy_process::{Spawner, sibling_binary};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,11 +17,10 @@ use serde_json::{Value, json};
 use self::contender::{Contender, Side, end_to_end_contenders, step_contenders};
 use self::workload::Workload;
 use super::arguments::{ModelArgument, TrainArguments};
-use super::group::{Answer, Group};
+use super::group::{Answer, Group, Parts};
 use super::python::Python;
 use super::report::Report;
 use super::statistics::{Spread, rotation, slowest};
-use crate::output::{answer, notice};
 
 const SCRIPT: &str = include_str!("train.py");
 /// Untimed steps of each turn: caches and pages are the other contenders' when it begins.
@@ -52,6 +52,8 @@ struct Outcome {
     round_seconds: Vec<f64>,
     /// After the last step; random data of the same kind for all.
     loss: f64,
+    /// Where the time of a step went, of each member in each round.
+    parts: Vec<Parts>,
 }
 
 /// Measures everything that was asked for, prints it and writes it.
@@ -230,12 +232,15 @@ impl Outcome {
             step_seconds: Vec::new(),
             round_seconds: Vec::new(),
             loss: f64::NAN,
+            parts: Vec::new(),
         }
     }
 
     fn add(&mut self, answers: Vec<Answer>, end_to_end: bool) {
         let losses: Vec<f64> = answers.iter().filter_map(|answer| answer.loss).collect();
         self.loss = losses.iter().sum::<f64>() / losses.len() as f64;
+        self.parts
+            .extend(answers.iter().filter_map(|answer| answer.parts));
         let times: Vec<_> = answers.into_iter().map(|answer| answer.seconds).collect();
         let steps = slowest(&times);
         let figure = if end_to_end {

@@ -1,14 +1,14 @@
 //! `convoy checkpoint export` and `convoy checkpoint show`.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use convoy_checkpoint::{Manifest, Overwrite, find_manifest, read_manifest, verify};
+use convoy_output::answer;
 
 use crate::arguments::{ExportArguments, ShowArguments};
 use crate::display::table;
-use crate::output::answer;
+use crate::result_file;
 use crate::words::{count, grouped};
 
 /// Takes the model out of a checkpoint.
@@ -18,11 +18,12 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
     } else {
         Overwrite::Refuse
     };
+    if let Some(file) = &arguments.json {
+        result_file::check("--json", file)?;
+    }
     let report = convoy_checkpoint::export(&arguments.checkpoint, &arguments.out, overwrite)?;
     if let Some(file) = &arguments.json {
-        let mut json = serde_json::to_vec_pretty(&report)?;
-        json.push(b'\n');
-        convoy_files::replace(file, |writer| writer.write_all(&json))?;
+        result_file::write(file, &report)?;
     }
     answer(format_args!(
         "{}: {} with {}, {} bytes; job {} after {} ({}), SHA-256 of the weights {}",

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use convoy_common::spec::{JobSpec, json_schema};
+use convoy_common::spec::{JobSpec, check_message, json_schema};
+use convoy_output::answer;
 
 use crate::arguments::ValidateArguments;
-use crate::output::answer;
 use crate::spec_file::{self, Workload};
 use crate::starting_weights;
 use crate::words::{count, grouped};
@@ -15,6 +15,7 @@ pub(crate) fn validate(arguments: &ValidateArguments) -> anyhow::Result<ExitCode
     let spec = spec_file::read(&arguments.spec)?;
     if let Some(workers) = arguments.workers {
         spec.check_workers(workers)?;
+        check_message(&spec.to_json()?, workers)?;
     }
     let (workload, weights) = if arguments.no_data {
         (None, None)

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
-use convoy_common::summary::{Outcome, RunSummary};
+use convoy_common::summary::{Outcome, RunSummary, SkippedSteps};
 
 use crate::words;
 
 /// Where there is no terminal, lines in files should still be readable.
 const WIDTH_WITHOUT_TERMINAL: u16 = 120;
+
+/// Skipped steps that are named: where it began. The summary has more of them.
+const SHOWN_STEPS: usize = 5;
 
 /// Two columns, folded to the width of the terminal if there is one.
 pub(crate) fn table(rows: &[(&'static str, String)]) -> Table {
@@ -42,7 +45,7 @@ pub(crate) fn closing_rows(summary: &RunSummary, folder: &Path) -> Vec<(&'static
         .map(|log| words::path_from(folder, log))
         .collect();
     let rows = [
-        ("job", Some(summary.job.to_string())),
+        ("job", summary.job.as_ref().map(ToString::to_string)),
         ("outcome", Some(outcome.to_owned())),
         (
             "reason",
@@ -50,6 +53,7 @@ pub(crate) fn closing_rows(summary: &RunSummary, folder: &Path) -> Vec<(&'static
         ),
         ("epochs", Some(summary.epochs.to_string())),
         ("steps", Some(words::grouped(summary.steps))),
+        ("skipped steps", skipped(&summary.skipped_steps)),
         ("test accuracy", summary.test_accuracy.map(words::percent)),
         ("wall time", Some(words::duration(wall))),
         ("speed", summary.images_per_second.map(words::rate)),
@@ -72,6 +76,27 @@ pub(crate) fn closing_rows(summary: &RunSummary, folder: &Path) -> Vec<(&'static
         .collect()
 }
 
+/// `120: 7, 9, 12, ...`
+fn skipped(steps: &SkippedSteps) -> Option<String> {
+    if steps.count == 0 {
+        return None;
+    }
+    let mut first: Vec<_> = steps
+        .first
+        .iter()
+        .take(SHOWN_STEPS)
+        .map(|step| words::grouped(*step))
+        .collect();
+    if steps.count > first.len() as u64 {
+        first.push("...".to_owned());
+    }
+    Some(format!(
+        "{}: {}",
+        words::grouped(steps.count),
+        first.join(", ")
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -85,11 +110,15 @@ mod tests {
     fn table_shows_what_there_is() {
         let summary = RunSummary {
             format: SUMMARY_FORMAT,
-            job: JobId::try_from("fashion-1".to_owned()).unwrap(),
+            job: Some(JobId::try_from("fashion-1".to_owned()).unwrap()),
             outcome: Outcome::Failed,
             reason: "worker 1 ended: killed by signal 9 (SIGKILL)".to_owned(),
             epochs: 1,
             steps: 1_404,
+            skipped_steps: SkippedSteps {
+                count: 1_000,
+                first: (400..500).collect(),
+            },
             test_accuracy: Some(0.8731),
             test_loss: None,
             wall_seconds: 65.2,
@@ -109,6 +138,7 @@ mod tests {
 │ reason        ┆ worker 1 ended: killed by signal 9 (SIGKILL) │
 │ epochs        ┆ 1                                            │
 │ steps         ┆ 1,404                                        │
+│ skipped steps ┆ 1,000: 400, 401, 402, 403, 404, ...          │
 │ test accuracy ┆ 87.31 %                                      │
 │ wall time     ┆ 1 min 05 s                                   │
 │ speed         ┆ 5,120 images/s                               │

@@ -58,10 +58,10 @@ fn line(progress: &v1::Progress) -> String {
     if let Some(left) = time_left(progress) {
         parts.push(format!("{} left", words::duration(left)));
     }
-    if !progress.skipped_steps.is_empty() {
+    if progress.skipped > 0 {
         parts.push(format!(
             "{} skipped",
-            words::count(progress.skipped_steps.len() as u64, "step")
+            words::count(progress.skipped, "step")
         ));
     }
     parts.join("  ")
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn skipped_steps_are_told() {
         let text = line(&v1::Progress {
-            skipped_steps: vec![7, 9],
+            skipped: 2,
             ..progress(600)
         });
         assert!(text.ends_with("2 steps skipped"), "{text}");

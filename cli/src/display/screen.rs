@@ -4,13 +4,13 @@ use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use convoy_output::notice;
 use convoy_proto::v1;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::narrator::Narrator;
 use super::pace::Pace;
 use super::progress::{self, Done};
-use crate::output::notice;
 use crate::summary::completed_epochs;
 
 /// Smooth enough for an eye, and cheap.

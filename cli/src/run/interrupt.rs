@@ -38,17 +38,25 @@ impl Interrupt {
 pub(crate) struct Interrupts {
     keyboard: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// `None` where whoever started this process wants it to outlive its terminal, as `nohup` does.
+    hang_up: Option<Signal>,
 }
 
 impl Interrupts {
     /// Takes over the signals.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
+        // Without /proc this can't be known, and then the signal is obeyed.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let hang_up = SignalKind::hangup();
         Ok(Self {
             keyboard: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
+            hang_up: if is_ignored(&status, hang_up) {
+                None
+            } else {
+                Some(listen(hang_up)?)
+            },
         })
     }
 
@@ -57,7 +65,38 @@ impl Interrupts {
         tokio::select! {
             _ = self.keyboard.recv() => Interrupt::Keyboard,
             _ = self.terminate.recv() => Interrupt::Terminate,
-            _ = self.hang_up.recv() => Interrupt::HangUp,
+            () = received(self.hang_up.as_mut()) => Interrupt::HangUp,
         }
+    }
+}
+
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a process with this status ignores a signal (proc(5): `SigIgn` is a mask in hexadecimal, signal 1 the lowest bit).
+fn is_ignored(status: &str, signal: SignalKind) -> bool {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw_value() - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let nohup =
+            "Name:\tconvoy\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert!(is_ignored(nohup, SignalKind::hangup()));
+        assert!(is_ignored(nohup, SignalKind::pipe()));
+        assert!(!is_ignored(nohup, SignalKind::interrupt()));
+        assert!(!is_ignored("", SignalKind::hangup()));
     }
 }

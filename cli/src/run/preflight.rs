@@ -2,11 +2,11 @@
 
 use std::env::current_dir;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{PathBuf, absolute};
 
 use anyhow::Context;
 use convoy_common::ids::JobId;
-use convoy_common::spec::JobSpec;
+use convoy_common::spec::{JobSpec, check_message};
 
 use super::job_number::{self, Claim};
 use crate::arguments::RunArguments;
@@ -46,21 +46,20 @@ impl Checked {
 pub(crate) fn check(arguments: &RunArguments) -> anyhow::Result<Checked> {
     let spec = spec_file::read(&arguments.spec)?;
     spec.check_workers(arguments.workers)?;
+    let spec_json = spec.to_json()?;
+    check_message(&spec_json, arguments.workers)?;
     let workload = spec_file::check_data(&spec)?;
     let weights = starting_weights::check(&spec.model)?;
     let checkpoints = &spec.checkpoints.folder;
     convoy_files::probe_writable(checkpoints).context("checkpoints.folder can't be written to")?;
     let work_dir = absolute(&arguments.work_dir).context("--work-dir is no path")?;
     convoy_files::probe_writable(&work_dir).context("--work-dir can't be written to")?;
-    if let Some(file) = &arguments.summary {
-        check_summary(file)?;
-    }
     let agent_binary = convoy_process::sibling_binary("convoy-agent")?;
     convoy_process::sibling_binary("convoy-worker")?;
     let claim = job_number::claim(&spec.name, checkpoints, &work_dir)?;
     Ok(Checked {
-        spec_json: spec.to_json()?,
         spec,
+        spec_json,
         workload,
         weights,
         workers: arguments.workers,
@@ -70,18 +69,6 @@ pub(crate) fn check(arguments: &RunArguments) -> anyhow::Result<Checked> {
         agent_binary,
         claim,
     })
-}
-
-/// Better known now than after hours of training.
-fn check_summary(file: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !file.is_dir(),
-        "--summary {} is a folder: name a file",
-        file.display()
-    );
-    let file = absolute(file).context("--summary is no path")?;
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    convoy_files::probe_writable(folder).context("--summary can't be written")
 }
 
 /// What is going to happen, in two or three lines.

@@ -126,6 +126,11 @@ impl Place {
         assert_eq!(self.convoy(arguments), expected);
     }
 
+    /// The JSON in one of its files.
+    pub(crate) fn json(&self, file: &str) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.path().join(file)).unwrap()).unwrap()
+    }
+
     /// Names in the folder, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path()).unwrap();

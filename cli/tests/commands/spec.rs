@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use convoy_data::synthetic::write_idx_dataset;
+
 use crate::fixture::Place;
 
 #[test]
@@ -233,8 +235,33 @@ fn labels_out_of_range_are_found_before_anything_starts() {
         &["validate", "job.toml"],
         1,
         &format!(
-            "error: data.train_labels = {file:?}: label 9 of sample 9 is out of range: model.classes = 9 allows 0 to 8"
+            "error: data.train_labels = {file:?}: label 9 of sample 9 is out of range: model.classes = 9 allows 0 to 8; set \
+             model.classes to the number of classes in the data, or correct the file"
         ),
+    );
+}
+
+#[test]
+fn padding_that_could_crop_the_whole_image_away_is_found_before_anything_starts() {
+    Place::new()
+        .with("std = [0.25]", "std = [0.25]\naugment = { crop_padding = 12 }")
+        .refuses(
+            &["validate", "job.toml"],
+            1,
+            "error: data.augment.crop_padding = 12 is not smaller than the sides of the images (1 x 12 x 12): a crop could hold \
+             nothing of the image; lower it",
+        );
+}
+
+#[test]
+fn images_that_are_too_small_for_the_network_are_found_before_anything_starts() {
+    let place = Place::new();
+    write_idx_dataset(&place.path().join("data"), 320, 40, 3, 10, 7).unwrap();
+    place.refuses(
+        &["validate", "job.toml"],
+        1,
+        "error: small_cnn needs images of at least 4x4 pixels, the dataset has 3x3; take a dataset with larger images or \
+         another model.name",
     );
 }
 

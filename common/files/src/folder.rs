@@ -1,5 +1,6 @@
 //! Folders: opened for their file's operations, created durably, probed for being writable.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::error::FileError;
+use crate::error::{CREATE_FOLDER, FileError};
 use crate::unfinished::Unfinished;
 
 /// One block of the usual file systems: enough that a full disk refuses it.
@@ -22,17 +23,13 @@ pub(crate) struct Folder {
 impl Folder {
     /// The folder that holds `path`.
     pub(crate) fn of(path: &Path) -> Result<Self, FileError> {
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            Some(_) | None => Path::new("."),
-        };
-        Self::open(parent)
+        Self::open(parent_of(path))
     }
 
     fn open(path: &Path) -> Result<Self, FileError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(CWD, path, flags, Mode::empty())
-            .map_err(|errno| FileError::new("open folder", path, errno))?;
+            .map_err(|errno| FileError::of_folder("open folder", path, errno))?;
         Ok(Self {
             handle,
             path: path.to_path_buf(),
@@ -41,10 +38,16 @@ impl Folder {
 
     /// Whether the last part of `path` is taken in this folder, by a file of whatever kind.
     pub(crate) fn has(&self, path: &Path) -> Result<bool, FileError> {
-        match rustix::fs::statat(&self.handle, file_name(path)?, AtFlags::SYMLINK_NOFOLLOW) {
+        self.has_name(file_name(path)?)
+            .map_err(|errno| FileError::new("look for", path, errno))
+    }
+
+    /// Whether the folder has an entry of this name.
+    pub(crate) fn has_name(&self, name: &OsStr) -> Result<bool, Errno> {
+        match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(FileError::new("look for", path, errno)),
+            Err(errno) => Err(errno),
         }
     }
 
@@ -64,8 +67,16 @@ impl AsFd for Folder {
     }
 }
 
+/// The folder that a path lies in.
+pub(crate) fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
+
 /// The last part of a path.
-pub(crate) fn file_name(path: &Path) -> Result<&std::ffi::OsStr, FileError> {
+pub(crate) fn file_name(path: &Path) -> Result<&OsStr, FileError> {
     path.file_name()
         .ok_or_else(|| FileError::new("create", path, io::Error::from(Errno::ISDIR)))
 }
@@ -85,7 +96,7 @@ pub fn ensure_folder(folder: &Path) -> Result<(), FileError> {
         Ok(()) => Folder::of(folder)?.sync(),
         // Another process was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(FileError::new("create folder", folder, error)),
+        Err(error) => Err(FileError::new(CREATE_FOLDER, folder, error)),
     }
 }
 
@@ -98,10 +109,7 @@ pub fn probe_writable(folder: &Path) -> Result<(), FileError> {
     ensure_folder(folder)?;
     let opened = Folder::open(folder)?;
     let mut probe =
-        Unfinished::in_folder(&opened, &folder.join("probe")).map_err(|error| FileError {
-            path: folder.into(),
-            ..error
-        })?;
+        Unfinished::in_folder(&opened, &folder.join("probe")).map_err(|error| error.at(folder))?;
     probe
         .file_mut()
         .write_all(&[0; PROBE_BYTES])

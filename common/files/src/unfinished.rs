@@ -2,9 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -12,6 +11,7 @@ use rustix::io::Errno;
 use crate::Created;
 use crate::error::FileError;
 use crate::folder::{Folder, file_name};
+use crate::temporary;
 
 /// Readable by all, whatever the umask says: checkpoints are read by other users' evaluation jobs.
 const MODE: Mode = Mode::from_raw_mode(0o644);
@@ -33,7 +33,7 @@ impl<'f> Unfinished<'f> {
             OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC,
             MODE,
         ) {
-            Ok(handle) => Self::with_mode(folder, path, handle, None),
+            Ok(handle) => Self::with_mode(folder, path, File::from(handle), None),
             // What kernels and file systems without O_TMPFILE answer (open(2)).
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Self::named(folder, path),
             Err(errno) => Err(FileError::new("create", path, errno)),
@@ -42,22 +42,34 @@ impl<'f> Unfinished<'f> {
 
     /// The same under a hidden temporary name.
     pub(crate) fn named(folder: &'f Folder, path: &Path) -> Result<Self, FileError> {
-        let name = temporary_name(file_name(path)?);
+        let failed = |errno| FileError::new("create", path, errno);
+        temporary::sweep(folder);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        let handle = rustix::fs::openat(folder, &name, flags, MODE)
-            .map_err(|errno| FileError::new("create", path, errno))?;
-        Self::with_mode(folder, path, handle, Some(name))
+        for _ in 0..temporary::MAX_NAMES {
+            let name = temporary::name_for(file_name(path)?);
+            let file = match rustix::fs::openat(folder, &name, flags, MODE) {
+                Ok(handle) => File::from(handle),
+                Err(Errno::EXIST) => continue,
+                Err(errno) => return Err(failed(errno)),
+            };
+            temporary::hold(&file);
+            // Before it was held, a sweep on another machine could take it for one that nobody writes to.
+            if folder.has_name(&name).map_err(failed)? {
+                return Self::with_mode(folder, path, file, Some(name));
+            }
+        }
+        Err(failed(Errno::EXIST))
     }
 
     fn with_mode(
         folder: &'f Folder,
         path: &Path,
-        handle: OwnedFd,
+        file: File,
         name: Option<OsString>,
     ) -> Result<Self, FileError> {
         let unfinished = Self {
             folder,
-            file: File::from(handle),
+            file,
             temporary_name: name,
         };
         rustix::fs::fchmod(&unfinished.file, MODE)
@@ -102,15 +114,28 @@ impl<'f> Unfinished<'f> {
             }
             // A file without a name can't be linked over another. Only between this call and the rename right below
             // could a kill leave a second name behind.
-            let temporary = temporary_name(name);
-            self.link_to(&temporary).map_err(failed)?;
-            self.temporary_name = Some(temporary);
+            self.temporary_name = Some(self.link_temporarily(name).map_err(failed)?);
         }
         if let Some(temporary) = &self.temporary_name {
             rustix::fs::renameat(self.folder, temporary, self.folder, name).map_err(failed)?;
         }
         self.temporary_name = None;
         Ok(())
+    }
+
+    /// Gives the file a temporary name on its way to `name`.
+    fn link_temporarily(&self, name: &OsStr) -> Result<OsString, Errno> {
+        temporary::sweep(self.folder);
+        temporary::hold(&self.file);
+        for _ in 0..temporary::MAX_NAMES {
+            let temporary = temporary::name_for(name);
+            match self.link_to(&temporary) {
+                Ok(()) => return Ok(temporary),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(Errno::EXIST)
     }
 
     /// `linkat` by descriptor needs a capability on older kernels, the way through /proc needs none (open(2), O_TMPFILE).
@@ -156,17 +181,4 @@ impl Drop for Unfinished<'_> {
             let _ = rustix::fs::unlinkat(self.folder, name, AtFlags::empty());
         }
     }
-}
-
-/// Unique among the processes of this machine and the threads of this process; `O_EXCL` guards against the rest.
-fn temporary_name(name: &OsStr) -> OsString {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let mut temporary = OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(
-        ".{}-{}.tmp",
-        std::process::id(),
-        COUNTER.fetch_add(1, Ordering::Relaxed)
-    ));
-    temporary
 }

@@ -45,6 +45,40 @@ impl ModelSpec {
             init: None,
         }
     }
+
+    /// Whether the network can take images of this size, in pixels.
+    ///
+    /// # Errors
+    /// If a side is too short.
+    pub fn check_images(&self, height: usize, width: usize) -> Result<(), ImagesTooSmall> {
+        let least = self.name.least_side();
+        if height.min(width) >= least {
+            return Ok(());
+        }
+        Err(ImagesTooSmall {
+            model: self.name,
+            least,
+            height,
+            width,
+        })
+    }
+}
+
+/// The images don't fit the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{model} needs images of at least {least}x{least} pixels, the dataset has {height}x{width}; \
+     take a dataset with larger images or another model.name"
+)]
+pub struct ImagesTooSmall {
+    /// The network.
+    pub model: ModelName,
+    /// Smallest side, in pixels.
+    pub least: usize,
+    /// Height of the dataset's images.
+    pub height: usize,
+    /// Width of the dataset's images.
+    pub width: usize,
 }
 
 /// The networks there are.
@@ -76,6 +110,21 @@ impl ModelName {
             Self::Resnet50 => "resnet50",
             Self::Resnet101 => "resnet101",
             Self::Resnet152 => "resnet152",
+        }
+    }
+
+    /// The shortest side of an image, in pixels, that the network can take.
+    #[must_use]
+    pub fn least_side(self) -> usize {
+        match self {
+            // Two poolings halve the image twice.
+            Self::SmallCnn => 4,
+            // Everything in them rounds up.
+            Self::Resnet18
+            | Self::Resnet34
+            | Self::Resnet50
+            | Self::Resnet101
+            | Self::Resnet152 => 1,
         }
     }
 

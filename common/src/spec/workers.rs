@@ -1,9 +1,22 @@
 //! How many workers a spec allows.
 
+use serde::{Deserialize, Serialize};
+
 use super::JobSpec;
 
+/// What a spec says about the number of workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerBounds {
+    /// Each worker owns at least one of them.
+    pub data_shards: u32,
+    /// Fewer workers wait.
+    pub min_workers: u32,
+    /// More workers are not used.
+    pub max_workers: u32,
+}
+
 /// Why a job can't run with so many workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum WorkersRefused {
     /// Some worker would own no shard.
     #[error(
@@ -38,31 +51,55 @@ pub enum WorkersRefused {
     },
 }
 
-impl JobSpec {
-    /// Whether the job can run with `workers` workers.
+impl WorkerBounds {
+    /// Whether a job with these bounds can run with `workers` workers.
     ///
     /// # Errors
     /// If there are more than data shards, or they are outside the elastic bounds.
-    pub fn check_workers(&self, workers: u32) -> Result<(), WorkersRefused> {
-        let (data_shards, elastic) = (self.data_shards(), &self.elastic);
+    pub fn check(&self, workers: u32) -> Result<(), WorkersRefused> {
+        let Self {
+            data_shards,
+            min_workers,
+            max_workers,
+        } = *self;
         if workers > data_shards {
             return Err(WorkersRefused::MoreThanShards {
                 workers,
                 data_shards,
             });
         }
-        if workers < elastic.min_workers {
+        if workers < min_workers {
             return Err(WorkersRefused::TooFew {
                 workers,
-                min_workers: elastic.min_workers,
+                min_workers,
             });
         }
-        if workers > elastic.max_workers {
+        if workers > max_workers {
             return Err(WorkersRefused::TooMany {
                 workers,
-                max_workers: elastic.max_workers,
+                max_workers,
             });
         }
         Ok(())
+    }
+}
+
+impl JobSpec {
+    /// What the spec says about the number of workers.
+    #[must_use]
+    pub fn worker_bounds(&self) -> WorkerBounds {
+        WorkerBounds {
+            data_shards: self.data_shards(),
+            min_workers: self.elastic.min_workers,
+            max_workers: self.elastic.max_workers,
+        }
+    }
+
+    /// Whether the job can run with `workers` workers.
+    ///
+    /// # Errors
+    /// If there are more than data shards, or they are outside the elastic bounds.
+    pub fn check_workers(&self, workers: u32) -> Result<(), WorkersRefused> {
+        self.worker_bounds().check(workers)
     }
 }

@@ -1,9 +1,12 @@
 //! Between the wire and the coordinator's own words.
 
 mod incoming;
+mod lists;
 mod outgoing;
 
 pub(super) use incoming::{
-    agent_hello, agent_report, job_id, submission, worker_hello, worker_report,
+    agent_hello, agent_report, job_id, node_id, note, origin, submission, worker_hello,
+    worker_report,
 };
+pub(super) use lists::{jobs, nodes, submitted_spec};
 pub(super) use outgoing::{agent_directive, job_view, status, worker_directive};

@@ -14,7 +14,7 @@ pub(super) async fn agent(
     mut reports: Streaming<v1::AgentReport>,
 ) -> Result<Answers<v1::AgentDirective>, Status> {
     let hello = convert::agent_hello(first(api, &mut reports).await?)?;
-    let (node, session) = (hello.node.clone(), api.next_session());
+    let (node, session) = (hello.agent.node.clone(), api.next_session());
     let (outbound, outgoing, gone) = channel();
     api.ask(|reply| {
         Event::AgentAttach(AgentAttach {

@@ -2,20 +2,23 @@
 
 use convoy_common::ids::{NodeId, WorkerRef};
 use convoy_proto::PROTOCOL_VERSION;
+use convoy_state_machine::command::AgentRef;
 use convoy_state_machine::time::Seconds;
-use convoy_state_machine::{Command, Outcome, Refusal};
+use convoy_state_machine::{Answer, Command};
 
 use super::session::{AgentSession, SessionId};
 use super::silence::Peer;
-use super::{AgentAttach, AgentDirective, AgentReport, Detached, Leader, Refused, Waiting};
+use super::{
+    AgentAttach, AgentDirective, AgentHello, AgentReport, Detached, Leader, Refused, Waiting,
+};
 use crate::consensus::Log;
 
 impl<L: Log> Leader<L> {
     pub(super) fn agent_attaches(&mut self, attach: AgentAttach) {
-        let hello = &attach.hello;
-        if hello.protocol_version != PROTOCOL_VERSION {
-            let (theirs, ours) = (hello.protocol_version, PROTOCOL_VERSION);
-            let (peer, build) = (agent_name(&hello.node), hello.build.clone());
+        let AgentHello { agent, offer } = attach.hello.clone();
+        if offer.protocol_version != PROTOCOL_VERSION {
+            let (theirs, ours) = (offer.protocol_version, PROTOCOL_VERSION);
+            let (peer, build) = (agent_name(&agent.node), offer.build);
             tracing::warn!(%peer, theirs, ours, "protocol versions differ");
             return attach.reply.give(Err(Refused::Protocol {
                 peer,
@@ -24,35 +27,28 @@ impl<L: Log> Leader<L> {
                 ours,
             }));
         }
-        let command = Command::RegisterNode {
-            node: hello.node.clone(),
-            incarnation: hello.incarnation,
-            slots: hello.slots,
-            advertised_host: hello.advertised_host.clone(),
-        };
+        let command = Command::RegisterNode { agent, offer };
         self.propose(command, Waiting::Register(Box::new(attach)));
     }
 
-    pub(super) fn registered(&mut self, attach: AgentAttach, result: Result<Outcome, Refusal>) {
+    pub(super) fn registered(&mut self, attach: AgentAttach, answer: Answer) {
         let AgentAttach {
             hello,
             session,
             outbound,
             reply,
         } = attach;
-        if let Err(refusal) = result {
-            tracing::warn!(node = %hello.node, %refusal, "agent refused");
+        let AgentHello { agent, offer } = hello;
+        let AgentRef { node, incarnation } = agent;
+        if let Err(refusal) = answer {
+            tracing::warn!(%node, %refusal, "agent refused");
             return reply.give(Err(Refused::State(refusal)));
         }
-        let node = hello.node;
         // The queue is empty, so this can only fail when the agent is gone, which its session will tell.
-        let _ = outbound.send(AgentDirective::Welcome {
-            term: self.log.term(),
-        });
+        let _ = outbound.send(AgentDirective::Welcome { term: self.term() });
         reply.give(Ok(()));
-        tracing::info!(%node, slots = hello.slots, build = %hello.build, "agent attached");
+        tracing::info!(%node, slots = offer.slots, build = %offer.build, "agent attached");
         self.silence.heard(Peer::Node(node.clone()), self.now);
-        let incarnation = hello.incarnation;
         let new = AgentSession {
             id: session,
             incarnation,
@@ -71,7 +67,10 @@ impl<L: Log> Leader<L> {
         let Some(agent) = self.agents.get(node).filter(|agent| agent.id == session) else {
             return;
         };
-        let incarnation = agent.incarnation;
+        let agent = AgentRef {
+            node: node.clone(),
+            incarnation: agent.incarnation,
+        };
         self.silence.heard(Peer::Node(node.clone()), self.now);
         if let AgentReport::Started { worker, .. } | AgentReport::Exited { worker, .. } = &report
             && !self.is_placed_on(worker, node)
@@ -86,31 +85,27 @@ impl<L: Log> Leader<L> {
                 log_path,
             } => {
                 tracing::info!(%worker, pid, %log_path, "worker started");
-                self.propose(
-                    Command::WorkerStarted {
-                        worker,
-                        pid,
-                        log_path,
-                    },
-                    Waiting::Nobody,
-                );
+                let command = Command::WorkerStarted {
+                    agent,
+                    worker,
+                    pid,
+                    log_path,
+                };
+                self.propose(command, Waiting::Nobody);
             }
             AgentReport::Exited { worker, obituary } => {
                 tracing::info!(%worker, how = %obituary.how, clean = obituary.clean, "worker ended");
                 self.silence.forget(&Peer::Worker(worker.clone()));
-                self.propose(Command::WorkerEnded { worker, obituary }, Waiting::Nobody);
+                let command = Command::WorkerEnded {
+                    agent,
+                    worker,
+                    obituary,
+                };
+                self.propose(command, Waiting::Nobody);
             }
             AgentReport::Leaving { reason } => {
                 let reason = format!("its agent leaves: {reason}");
-                let node = node.clone();
-                self.propose(
-                    Command::NodeLost {
-                        node,
-                        incarnation,
-                        reason,
-                    },
-                    Waiting::Nobody,
-                );
+                self.propose(Command::NodeLost { agent, reason }, Waiting::Nobody);
             }
         }
     }
@@ -156,14 +151,8 @@ impl<L: Log> Leader<L> {
             Seconds { ms: silent_ms }
         );
         let node = node.clone();
-        self.propose(
-            Command::NodeLost {
-                node,
-                incarnation,
-                reason,
-            },
-            Waiting::Nobody,
-        );
+        let agent = AgentRef { node, incarnation };
+        self.propose(Command::NodeLost { agent, reason }, Waiting::Nobody);
     }
 
     pub(super) fn drop_slow_agent(&mut self, node: &NodeId) {

@@ -1,9 +1,10 @@
 //! What clients ask.
 
 use convoy_common::ids::JobId;
-use convoy_state_machine::{Command, Outcome, Refusal};
+use convoy_state_machine::{Answer, Command, Envelope, Outcome};
+use tokio::sync::watch;
 
-use super::{ClientRequest, Leader, NumberedView, Refused, Reply, Submission, Waiting};
+use super::{ClientRequest, Leader, Note, NumberedView, Refused, Reply, Submission, Waiting};
 use crate::consensus::Log;
 
 impl<L: Log> Leader<L> {
@@ -11,48 +12,83 @@ impl<L: Log> Leader<L> {
         match request {
             ClientRequest::Submit { submission, reply } => {
                 let Submission {
-                    client_id,
-                    sequence,
+                    origin,
                     spec,
                     workers,
                 } = *submission;
-                let spec = Box::new(spec);
-                let command = Command::SubmitJob {
-                    client_id,
-                    sequence,
-                    spec,
-                    workers,
+                let envelope = Envelope {
+                    origin: Some(origin),
+                    command: Command::SubmitJob { spec, workers },
                 };
-                self.propose(command, Waiting::Submit(reply));
+                self.propose(envelope, Waiting::Submit(reply));
             }
-            ClientRequest::Cancel { job, reason, reply } => {
-                self.propose(Command::CancelJob { job, reason }, Waiting::Cancel(reply));
+            ClientRequest::Cancel {
+                job,
+                reason,
+                origin,
+                reply,
+            } => {
+                let command = Command::CancelJob { job, reason };
+                self.propose(Envelope { origin, command }, Waiting::Client(reply));
             }
+            ClientRequest::Annotate { note, reply } => {
+                let Note {
+                    job,
+                    key,
+                    value,
+                    origin,
+                } = *note;
+                let command = Command::AnnotateJob { job, key, value };
+                self.propose(Envelope { origin, command }, Waiting::Client(reply));
+            }
+            read @ (ClientRequest::Describe { .. }
+            | ClientRequest::Watch { .. }
+            | ClientRequest::Spec { .. }
+            | ClientRequest::ListJobs { .. }
+            | ClientRequest::ListNodes { .. }) => self.read(read),
+        }
+    }
+
+    /// Answers a read from the state as it is.
+    pub(super) fn serve(&mut self, request: ClientRequest) {
+        match request {
             ClientRequest::Describe { job, reply } => {
                 reply.give(self.newest_view(job, |newest| newest.borrow().clone()));
             }
             ClientRequest::Watch { job, reply } => {
-                reply.give(self.newest_view(job, tokio::sync::watch::Sender::subscribe));
+                reply.give(self.newest_view(job, watch::Sender::subscribe));
             }
+            ClientRequest::Spec { job, reply } => reply.give(self.submitted_spec(job)),
+            ClientRequest::ListJobs {
+                open_only,
+                after,
+                reply,
+            } => reply.give(Ok(self.list_jobs(open_only, after))),
+            ClientRequest::ListNodes { after, reply } => {
+                reply.give(Ok(self.list_nodes(after.as_ref())));
+            }
+            write @ (ClientRequest::Submit { .. }
+            | ClientRequest::Cancel { .. }
+            | ClientRequest::Annotate { .. }) => self.client(write),
         }
     }
 
     fn newest_view<T>(
-        &self,
+        &mut self,
         job: JobId,
-        take: impl FnOnce(&tokio::sync::watch::Sender<NumberedView>) -> T,
+        take: impl FnOnce(&watch::Sender<NumberedView>) -> T,
     ) -> Result<T, Refused> {
+        // A new leader makes a view when it is first asked for.
+        self.publish_now(&job);
         self.views
             .newest(&job)
             .map(take)
             .ok_or(Refused::NoSuchJob { job })
     }
 
-    pub(super) fn submitted(&mut self, reply: Reply<JobId>, result: Result<Outcome, Refusal>) {
-        let answer = match result {
+    pub(super) fn submitted(&mut self, reply: Reply<JobId>, answer: Answer) {
+        let answer = match answer {
             Ok(Outcome::Submitted(job)) => {
-                // A new job has a view before anyone can ask for it.
-                self.views.mark(&job);
                 tracing::info!(%job, "job submitted");
                 Ok(job)
             }
@@ -61,10 +97,22 @@ impl<L: Log> Leader<L> {
                 | Outcome::Unchanged
                 | Outcome::Placed(_)
                 | Outcome::Formed(_)),
-            ) => unreachable!("a submission has no outcome {outcome:?}"),
+            ) => Err(Refused::SequenceReused { outcome }),
             Err(refusal) => Err(Refused::State(refusal)),
         };
+        // A new job has a view before anyone can ask for it.
         self.publish_changed();
         reply.give(answer);
+    }
+}
+
+/// What a client hears that only needs to know that its command is done.
+pub(super) fn done(answer: Answer) -> Result<(), Refused> {
+    match answer {
+        Ok(Outcome::Done | Outcome::Unchanged) => Ok(()),
+        Ok(outcome @ (Outcome::Submitted(_) | Outcome::Placed(_) | Outcome::Formed(_))) => {
+            Err(Refused::SequenceReused { outcome })
+        }
+        Err(refusal) => Err(Refused::State(refusal)),
     }
 }

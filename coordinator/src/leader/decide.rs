@@ -17,10 +17,10 @@ use crate::consensus::Log;
 impl<L: Log> Leader<L> {
     pub(super) fn decide(&mut self) {
         self.place();
-        let open = self.cluster.jobs().filter(|job| !job.phase.is_over());
+        let open = self.cluster.open_jobs();
         let open: Vec<JobId> = open.map(|job| job.id.clone()).collect();
         for id in open {
-            if self.decision_in_flight(&id) {
+            if self.deciding.contains(&id) {
                 continue;
             }
             self.note_losses(&id);
@@ -33,24 +33,13 @@ impl<L: Log> Leader<L> {
         }
     }
 
-    fn decision_in_flight(&self, id: &JobId) -> bool {
-        self.waiting.values().any(|waiting| match waiting {
-            Waiting::Decision(job) => job == id,
-            Waiting::Submit(_)
-            | Waiting::Cancel(_)
-            | Waiting::Register(_)
-            | Waiting::Report(_)
-            | Waiting::Nobody => false,
-        })
-    }
-
     fn place(&mut self) {
         let Some(job) = next_waiting(&self.cluster) else {
             return;
         };
         let id = job.id.clone();
         let in_trouble = |live: &LiveJob| !live.evidence.is_empty();
-        if self.decision_in_flight(&id) || self.live.get(&id).is_some_and(in_trouble) {
+        if self.deciding.contains(&id) || self.live.get(&id).is_some_and(in_trouble) {
             return;
         }
         match decide(&self.cluster, job) {
@@ -194,7 +183,8 @@ impl<L: Log> Leader<L> {
     /// The job is done when all members are and the final checkpoint's manifest is written.
     fn finish(&mut self, id: &JobId) -> Option<Command> {
         let job = self.cluster.job(id)?;
-        let members = &job.newest_generation()?.members;
+        let generation = job.newest_generation()?;
+        let members = &generation.members;
         let live = self.live.get_mut(id)?;
         if !members
             .iter()
@@ -207,6 +197,7 @@ impl<L: Log> Leader<L> {
         let evaluation = job.evaluations.last().map(|last| last.step);
         Some(Command::FinishJob {
             job: id.clone(),
+            generation: generation.number,
             evaluation,
             checkpoint: last.key.step,
         })
@@ -214,6 +205,7 @@ impl<L: Log> Leader<L> {
 
     /// Begins an attempt once all workers of a forming job are attached.
     fn begin_attempt(&mut self, id: &JobId) {
+        let term = self.term();
         let Some(job) = self.cluster.job(id) else {
             return;
         };
@@ -236,7 +228,7 @@ impl<L: Log> Leader<L> {
         self.attempts += 1;
         live.was_complete = true;
         let attempt = Attempt {
-            term: self.log.term(),
+            term,
             counter: self.attempts,
         };
         let everyone: Vec<_> = candidates
@@ -298,7 +290,7 @@ fn basis(
         job: job.id.clone(),
         parent: job.current_generation(),
         dataset: job.dataset.clone(),
-        data_shards: job.spec.data_shards(),
+        data_shards: job.spec.bounds().data_shards,
         candidates,
     }
 }

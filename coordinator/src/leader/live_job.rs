@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use convoy_common::ids::WorkerId;
+use convoy_common::ids::{WorkerId, WorkerRef};
 use convoy_state_machine::Refusal;
 use convoy_state_machine::cause::Evidence;
 use convoy_state_machine::membership::Forming;
@@ -25,8 +25,8 @@ pub(super) struct LiveJob {
     pub(super) refused: Option<Refusal>,
     /// Slices of checkpoints that are not complete.
     pub(super) slices: SliceCollector,
-    /// The furthest progress that a member reported.
-    pub(super) progress: Option<Progress>,
+    /// The furthest progress that a member reported, and who that was.
+    pub(super) progress: Option<(WorkerRef, Progress)>,
     /// When progress was recorded in the log.
     pub(super) progress_recorded_at: Option<Moment>,
     /// Workers that are done with every step, evaluation and checkpoint.

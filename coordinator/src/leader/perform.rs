@@ -1,8 +1,9 @@
 //! Tells agents and workers what the state owes them, once per session.
 
+use std::sync::Arc;
+
 use convoy_common::ids::{JobId, NodeId, WorkerRef};
 use convoy_state_machine::actions::{Owed, desired_workers, owed_to};
-use convoy_state_machine::cause::Cause;
 
 use super::session::Unsent;
 use super::{AgentDirective, DesiredWorker, Leader, WorkerDirective};
@@ -38,10 +39,7 @@ impl<L: Log> Leader<L> {
     }
 
     fn tell_desired(&mut self, node: &NodeId) {
-        let desired = match self.desired(node) {
-            Ok(desired) => desired,
-            Err((job, text)) => return self.note(&job, Cause::Decided(text)),
-        };
+        let desired = self.desired(node);
         let Some(agent) = self.agents.get_mut(node) else {
             return;
         };
@@ -58,17 +56,12 @@ impl<L: Log> Leader<L> {
         }
     }
 
-    fn desired(&self, node: &NodeId) -> Result<Vec<DesiredWorker>, (JobId, String)> {
+    fn desired(&self, node: &NodeId) -> Vec<DesiredWorker> {
         let assignments = desired_workers(&self.cluster, node, |worker| self.lingers(worker));
-        let desired = assignments.into_iter().map(|assignment| {
-            let worker = assignment.worker;
-            let spec_json = assignment.spec.to_json();
-            let spec_json = spec_json.map_err(|error| (worker.job.clone(), error.to_string()))?;
-            Ok(DesiredWorker {
-                worker,
-                slot: assignment.slot,
-                spec_json,
-            })
+        let desired = assignments.into_iter().map(|assignment| DesiredWorker {
+            worker: assignment.worker,
+            slot: assignment.slot,
+            spec_json: Arc::clone(assignment.spec.json()),
         });
         desired.collect()
     }

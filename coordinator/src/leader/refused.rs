@@ -1,8 +1,9 @@
 //! Why a peer or client is not served.
 
+use convoy_common::address::CoordinatorAddress;
 use convoy_common::ids::JobId;
-use convoy_state_machine::Refusal;
 use convoy_state_machine::time::Seconds;
+use convoy_state_machine::{Outcome, Refusal};
 
 /// Why a peer or client is not served; it is told so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +27,27 @@ pub(crate) enum Refused {
     Slow { peer: String, queued: usize },
     #[error("nothing was heard of {peer} for {}", Seconds { ms: *.silent_ms })]
     Silent { peer: String, silent_ms: u64 },
+    #[error(
+        "this client used this sequence number before, for another command, which had the outcome {outcome:?}: count up"
+    )]
+    SequenceReused { outcome: Outcome },
     #[error("{0}")]
     Invalid(String),
+    #[error("{}", not_leader(leader.as_ref()))]
+    NotLeader { leader: Option<CoordinatorAddress> },
+    #[error("{0}; try again")]
+    NotNow(String),
+    #[error("nothing is written down at the moment: {reason}")]
+    DiskFull { reason: String },
+    #[error("the coordinators stay as they are: {0}")]
+    Change(String),
     #[error("the coordinator shuts down")]
     ShuttingDown,
+}
+
+fn not_leader(leader: Option<&CoordinatorAddress>) -> String {
+    match leader {
+        Some(leader) => format!("this coordinator does not lead, {leader} does"),
+        None => "this coordinator does not lead, and who does is not known yet".to_owned(),
+    }
 }

@@ -2,6 +2,7 @@
 
 use convoy_common::ids::{Attempt, Generation, Position, WorkerRef};
 use convoy_state_machine::cause::Cause;
+use convoy_state_machine::command::Fence;
 use convoy_state_machine::job::Job;
 use convoy_state_machine::membership::{Disagreement, Forming, Next};
 use convoy_state_machine::records::{GenerationRecord, Progress};
@@ -46,22 +47,17 @@ impl<L: Log> Leader<L> {
                 evaluation,
             } => {
                 self.ensure_started(worker, generation);
-                let job = worker.job.clone();
-                let command = Command::RecordEvaluation {
-                    job,
-                    generation,
+                self.propose_report(worker, generation, |by| Command::RecordEvaluation {
+                    by,
                     evaluation,
-                };
-                self.propose(command, Waiting::Report(worker.clone()));
+                });
             }
             WorkerReport::SliceWritten(slice) => self.slice_written(worker, slice),
             WorkerReport::ManifestWritten { generation, step } => {
-                let command = Command::ManifestWritten {
-                    job: worker.job.clone(),
-                    generation,
+                self.propose_report(worker, generation, |by| Command::ManifestWritten {
+                    by,
                     step,
-                };
-                self.propose(command, Waiting::Report(worker.clone()));
+                });
             }
             WorkerReport::Trained {
                 generation,
@@ -77,6 +73,31 @@ impl<L: Log> Leader<L> {
                 self.note(&worker.job, cause);
             }
         }
+    }
+
+    /// Proposes what a worker reported about a generation; the state checks again whether its words count.
+    fn propose_report(
+        &mut self,
+        worker: &WorkerRef,
+        generation: Generation,
+        command: impl FnOnce(Fence) -> Command,
+    ) {
+        match self.fence(worker, generation) {
+            Some(by) => self.propose(command(by), Waiting::Report(worker.clone())),
+            None => {
+                tracing::info!(%worker, %generation, "report about an unknown generation is not used");
+            }
+        }
+    }
+
+    /// What fences a worker's report about this generation; none if there is no such generation.
+    fn fence(&self, worker: &WorkerRef, generation: Generation) -> Option<Fence> {
+        let attempt = self.generation(worker, generation)?.attempt;
+        Some(Fence {
+            worker: worker.clone(),
+            generation,
+            attempt,
+        })
     }
 
     /// Hands an answer to the attempt that is going on, if there is one.
@@ -150,9 +171,9 @@ impl<L: Log> Leader<L> {
         }
         self.ensure_started(worker, generation);
         let live = self.live.entry(worker.job.clone()).or_default();
-        let newest = live.progress.as_ref().map(|newest| newest.position);
+        let newest = live.progress.as_ref().map(|(_, newest)| newest.position);
         if newest.is_none_or(|newest| progress.position >= newest) {
-            live.progress = Some(progress);
+            live.progress = Some((worker.clone(), progress));
             self.views.mark_for_tick(&worker.job);
         }
     }
@@ -176,7 +197,7 @@ impl<L: Log> Leader<L> {
         }
         self.ensure_started(worker, key.generation);
         let live = self.live.entry(worker.job.clone()).or_default();
-        if let Some(command) = live.slices.written(&worker.job, key, report, members) {
+        if let Some(command) = live.slices.written(worker, key, report, members) {
             self.propose(command, Waiting::Report(worker.clone()));
         }
     }
@@ -202,21 +223,18 @@ impl<L: Log> Leader<L> {
     }
 
     fn generation(&self, worker: &WorkerRef, number: Generation) -> Option<&GenerationRecord> {
-        let job = self.cluster.job(&worker.job)?;
-        job.generations
-            .iter()
-            .find(|generation| generation.number == number)
+        self.cluster.job(&worker.job)?.generation(number)
     }
 
     /// The first report of work in a generation starts it.
     fn ensure_started(&mut self, worker: &WorkerRef, generation: Generation) {
         let record = self.generation(worker, generation);
-        if record.is_some_and(|record| !record.started) && self.is_member_of(worker, generation) {
-            let command = Command::GenerationStarted {
-                job: worker.job.clone(),
-                generation,
-            };
-            self.propose(command, Waiting::Nobody);
+        let is_new = record.is_some_and(|record| !record.started);
+        if is_new
+            && self.is_member_of(worker, generation)
+            && let Some(by) = self.fence(worker, generation)
+        {
+            self.propose(Command::GenerationStarted { by }, Waiting::Nobody);
         }
     }
 
@@ -235,7 +253,8 @@ impl<L: Log> Leader<L> {
         let every_ms = ms(self.timings.progress_record);
         let mut due = Vec::new();
         for (id, live) in &mut self.live {
-            let (Some(progress), Some(job)) = (&live.progress, self.cluster.job(id)) else {
+            let (Some((worker, progress)), Some(job)) = (&live.progress, self.cluster.job(id))
+            else {
                 continue;
             };
             let recorded = job.progress.as_ref().map(|recorded| recorded.position);
@@ -245,16 +264,12 @@ impl<L: Log> Leader<L> {
                 continue;
             }
             live.progress_recorded_at = Some(self.now);
-            due.push((id.clone(), progress.clone()));
+            due.push((worker.clone(), progress.clone()));
         }
-        for (job, progress) in due {
-            let generation = progress.position.generation;
-            let command = Command::RecordProgress {
-                job,
-                generation,
-                progress,
-            };
-            self.propose(command, Waiting::Nobody);
+        for (worker, progress) in due {
+            if let Some(by) = self.fence(&worker, progress.position.generation) {
+                self.propose(Command::RecordProgress { by, progress }, Waiting::Nobody);
+            }
         }
     }
 }

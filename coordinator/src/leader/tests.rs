@@ -1,17 +1,17 @@
 //! Stories about one leader, told event by event; time passes only when a story says so.
 
+mod clients;
 mod scene;
 
 use convoy_common::ids::{Attempt, Generation, WorkerId};
+use convoy_consensus::MembershipChange;
+use convoy_journal::SnapshotMeta;
 use convoy_state_machine::job::JobPhase;
-use convoy_state_machine::{Command, Refusal};
+use convoy_state_machine::{Cluster, Command, Envelope, Refusal};
 
 use super::session::QUEUED_DIRECTIVES;
-use super::{
-    AgentDirective, AgentReport, ClientRequest, Event, Refused, Reply, WorkerDirective,
-    WorkerReport,
-};
-use crate::consensus::{Committed, InMemoryLog, Log, ProposalId};
+use super::{AgentDirective, AgentReport, ClientRequest, Refused, WorkerDirective, WorkerReport};
+use crate::consensus::{InMemoryLog, Log, LogEvent, ProposalId, ReadId};
 use scene::{Scene, job_id, progress};
 
 #[test]
@@ -201,21 +201,19 @@ fn slow_watcher_misses_views_and_never_the_newest() {
 fn unknown_job_is_refused_by_name() {
     let mut scene = Scene::training();
     let job = job_id("other-7");
-    let (reply, mut answer) = tokio::sync::oneshot::channel();
-    scene.handle(Event::Client(ClientRequest::Describe {
+    let refused = scene.ask(|reply| ClientRequest::Describe {
         job: job.clone(),
-        reply: Reply(reply),
-    }));
-    let refused = answer.try_recv().expect("answered at once").unwrap_err();
+        reply,
+    });
+    let refused = refused.expect_err("there is none");
     assert_eq!(refused.to_string(), "there is no job other-7");
-    let (reply, mut answer) = tokio::sync::oneshot::channel();
-    scene.handle(Event::Client(ClientRequest::Cancel {
+    let refused = scene.ask(|reply| ClientRequest::Cancel {
         job: job.clone(),
         reason: "why not".to_owned(),
-        reply: Reply(reply),
-    }));
-    let refused = answer.try_recv().expect("answered at once").unwrap_err();
-    assert_eq!(refused, Refused::State(Refusal::UnknownJob { job }));
+        origin: None,
+        reply,
+    });
+    assert_eq!(refused, Err(Refused::State(Refusal::UnknownJob { job })));
 }
 
 #[test]
@@ -292,20 +290,29 @@ fn workers_of_a_job_that_is_over_are_ended_after_their_time_to_leave() {
 struct Meddling(InMemoryLog);
 
 impl Log for Meddling {
-    fn term(&self) -> u64 {
-        self.0.term()
-    }
-
-    fn propose(&mut self, command: Command) -> ProposalId {
-        self.0.propose(command)
-    }
-
-    fn next_committed(&mut self) -> Option<Committed> {
-        let mut committed = self.0.next_committed()?;
-        if let Command::FinishJob { evaluation, .. } = &mut committed.command {
+    fn propose(&mut self, mut envelope: Envelope) -> ProposalId {
+        if let Command::FinishJob { evaluation, .. } = &mut envelope.command {
             *evaluation = None;
         }
-        Some(committed)
+        self.0.propose(envelope)
+    }
+
+    fn read(&mut self) -> ReadId {
+        self.0.read()
+    }
+
+    fn change(&mut self, change: MembershipChange) -> ProposalId {
+        self.0.change(change)
+    }
+
+    fn hand_over(&mut self) {}
+
+    fn save(&mut self, _: SnapshotMeta, _: Cluster) {}
+
+    fn publish_addresses(&mut self, _: &Cluster) {}
+
+    fn next_event(&mut self) -> Option<LogEvent> {
+        self.0.next_event()
     }
 }
 

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use convoy_common::ids::{JobId, WorkerId};
+use convoy_common::ids::{Incarnation, JobId, WorkerId, WorkerRef};
+use convoy_state_machine::command::Reach;
+use convoy_state_machine::job::JobPhase;
 use convoy_state_machine::view::{JobView, Live, job_view};
+use convoy_state_machine::{Answer, Command, Outcome};
 use tokio::sync::watch;
 
 use super::Leader;
@@ -14,6 +17,8 @@ use crate::consensus::Log;
 /// A view with the number of its change.
 #[derive(Clone, Debug)]
 pub(crate) struct NumberedView {
+    /// Of the leader that shows it.
+    pub(crate) term: u64,
     pub(crate) revision: u64,
     pub(crate) view: Arc<JobView>,
 }
@@ -21,6 +26,7 @@ pub(crate) struct NumberedView {
 /// The newest view of each job, and which of them are out of date.
 #[derive(Debug, Default)]
 pub(super) struct Views {
+    term: u64,
     newest: BTreeMap<JobId, watch::Sender<NumberedView>>,
     changed: BTreeSet<JobId>,
     /// Changes that come with every step: published once per tick.
@@ -28,12 +34,15 @@ pub(super) struct Views {
 }
 
 impl Views {
-    pub(super) fn mark(&mut self, job: &JobId) {
-        self.changed.insert(job.clone());
+    pub(super) fn of_term(term: u64) -> Self {
+        Self {
+            term,
+            ..Self::default()
+        }
     }
 
-    pub(super) fn mark_all<'a>(&mut self, jobs: impl Iterator<Item = &'a JobId>) {
-        self.changed.extend(jobs.cloned());
+    pub(super) fn mark(&mut self, job: &JobId) {
+        self.changed.insert(job.clone());
     }
 
     /// The job's view changes at the next tick.
@@ -55,6 +64,7 @@ impl Views {
             let (id, first) = (
                 view.id.clone(),
                 NumberedView {
+                    term: self.term,
                     revision: 1,
                     view: Arc::new(view),
                 },
@@ -66,6 +76,7 @@ impl Views {
             let changes = *numbered.view != view;
             if changes {
                 *numbered = NumberedView {
+                    term: numbered.term,
                     revision: numbered.revision + 1,
                     view: Arc::new(view),
                 };
@@ -76,29 +87,84 @@ impl Views {
 }
 
 impl<L: Log> Leader<L> {
+    /// Before a command about a node: the jobs that have workers there.
+    pub(super) fn mark_node(&mut self, command: &Command) {
+        if let Command::RegisterNode { agent, .. } | Command::NodeLost { agent, .. } = command {
+            for (_, worker) in self.cluster.holders_on(&agent.node) {
+                self.views.mark(&worker.job);
+            }
+        }
+    }
+
+    /// After a command: its job, and the ones that wait for slots when those were given or taken.
+    pub(super) fn mark_reached(&mut self, job: Option<&JobId>, reach: Reach, answer: &Answer) {
+        if let Some(job) = job {
+            self.views.mark(job);
+        }
+        if let Ok(Outcome::Submitted(job)) = answer {
+            self.views.mark(job);
+            self.forget_old_jobs();
+        }
+        if reach == Reach::Queue {
+            let open = self.cluster.open_jobs();
+            for job in open.filter(|job| job.phase == JobPhase::Waiting) {
+                self.views.mark(&job.id);
+            }
+        }
+    }
+
+    /// Forgets what is known about jobs that the state forgot.
+    fn forget_old_jobs(&mut self) {
+        if self.views.newest.len() > self.cluster.job_count() {
+            let cluster = &self.cluster;
+            self.views.newest.retain(|id, _| cluster.job(id).is_some());
+            self.live.retain(|id, _| cluster.job(id).is_some());
+        }
+    }
+
     /// Publishes the views of jobs that changed.
     pub(super) fn publish_changed(&mut self) {
-        let nothing = LiveJob::default();
         for id in std::mem::take(&mut self.views.changed) {
-            let Some(job) = self.cluster.job(&id) else {
-                continue;
-            };
-            let live = self.live.get(&id).unwrap_or(&nothing);
-            let attached = self.attached(&id);
-            let live = Live {
-                attached: &attached,
-                trained: &live.trained,
-                forming: live.forming.as_ref(),
-                progress: live.progress.as_ref(),
-                evidence: &live.evidence,
-            };
-            self.views.publish(job_view(&self.cluster, job, live));
+            self.publish(&id);
         }
+    }
+
+    /// Publishes the view of a job that has none yet.
+    pub(super) fn publish_now(&mut self, id: &JobId) {
+        if self.views.newest(id).is_none() {
+            self.publish(id);
+        }
+    }
+
+    fn publish(&mut self, id: &JobId) {
+        if let Some(job) = self.cluster.job(id) {
+            let view = self.look_at(id, |live| job_view(&self.cluster, job, live));
+            self.views.publish(view);
+        }
+    }
+
+    /// Looks at a job with what this leader knows beyond the state.
+    pub(super) fn look_at<T>(&self, id: &JobId, look: impl FnOnce(Live<'_>) -> T) -> T {
+        let nothing = LiveJob::default();
+        let live = self.live.get(id).unwrap_or(&nothing);
+        look(Live {
+            attached: &self.attached(id),
+            trained: &live.trained,
+            forming: live.forming.as_ref(),
+            progress: live.progress.as_ref().map(|(_, progress)| progress),
+            evidence: &live.evidence,
+        })
     }
 
     /// The job's workers that have a session.
     pub(super) fn attached(&self, job: &JobId) -> BTreeSet<WorkerId> {
-        let own = self.workers.keys().filter(|worker| worker.job == *job);
+        let first = WorkerRef {
+            job: job.clone(),
+            worker: WorkerId(0),
+            incarnation: Incarnation(0),
+        };
+        let own = self.workers.range(first..).map(|(worker, _)| worker);
+        let own = own.take_while(|worker| worker.job == *job);
         own.map(|worker| worker.worker).collect()
     }
 }

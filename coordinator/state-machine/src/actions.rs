@@ -2,12 +2,12 @@
 //! again when in doubt; every action carries the generation that justifies it.
 
 use convoy_common::ids::{Attempt, Generation, NodeId, Rank, SlotIndex, WorkerRef};
-use convoy_common::spec::JobSpec;
 
 use crate::cluster::Cluster;
 use crate::job::{Job, JobPhase};
 use crate::placement::count;
 use crate::records::Checkpoint;
+use crate::spec::StoredSpec;
 
 /// A worker that should run on a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub struct Assignment<'a> {
     /// In which slot.
     pub slot: SlotIndex,
     /// For what.
-    pub spec: &'a JobSpec,
+    pub spec: &'a StoredSpec,
 }
 
 /// What one worker must be told.
@@ -39,26 +39,24 @@ pub enum Owed {
     },
 }
 
-/// The whole set of workers that should run on `node`: those of jobs that are not over, and those that `lingers` grants
-/// some time to end by themselves.
+/// The whole set of workers that should run on `node`, by slot: those of jobs that are not over, and those that `lingers`
+/// grants some time to end by themselves.
 pub fn desired_workers<'a>(
     cluster: &'a Cluster,
     node: &NodeId,
     lingers: impl Fn(&WorkerRef) -> bool,
 ) -> Vec<Assignment<'a>> {
     let mut desired = Vec::new();
-    for job in cluster.jobs() {
-        for worker in job.live_workers() {
-            let Some(assigned) = job.workers.get(&worker.worker) else {
-                continue;
-            };
-            if assigned.node == *node && (!job.phase.is_over() || lingers(&worker)) {
-                desired.push(Assignment {
-                    worker,
-                    slot: assigned.slot,
-                    spec: &job.spec,
-                });
-            }
+    for (slot, worker) in cluster.holders_on(node) {
+        let Some(job) = cluster.job(&worker.job) else {
+            continue;
+        };
+        if !job.phase.is_over() || lingers(worker) {
+            desired.push(Assignment {
+                worker: worker.clone(),
+                slot,
+                spec: &job.spec,
+            });
         }
     }
     desired
@@ -97,11 +95,8 @@ pub fn owed_to(cluster: &Cluster, worker: &WorkerRef) -> Vec<Owed> {
 }
 
 fn is_rank_0(job: &Job, generation: Generation, worker: &WorkerRef) -> bool {
-    let generation = job
-        .generations
-        .iter()
-        .find(|other| other.number == generation);
-    let mut members = generation
+    let mut members = job
+        .generation(generation)
         .into_iter()
         .flat_map(|generation| &generation.members);
     members.any(|member| member.rank == Rank(0) && member.worker == *worker)
@@ -115,7 +110,7 @@ pub fn outcome(job: &Job) -> String {
         JobPhase::Failed { reason } => reason.clone(),
         JobPhase::Cancelled { reason } => format!("cancelled: {reason}"),
         JobPhase::Finished { checkpoint, .. } => {
-            let epochs = count(job.spec.training.epochs, "epoch");
+            let epochs = count(job.spec.epochs(), "epoch");
             let tested = job.evaluations.last().map_or_else(String::new, |last| {
                 let (percent, correct, samples) =
                     (last.accuracy_percent(), last.correct, last.samples);

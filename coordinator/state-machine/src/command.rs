@@ -1,26 +1,35 @@
 //! Everything that can happen to the replicated state, and what comes of it.
 
-use convoy_common::ids::{Attempt, Generation, JobId, NodeId, SlotIndex, StepIndex, WorkerRef};
-use convoy_common::spec::JobSpec;
+mod envelope;
+mod fence;
+
+use convoy_common::ids::{
+    Attempt, Generation, JobId, NodeId, ReplicaId, SlotIndex, StepIndex, WorkerRef,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::job::Obituary;
-use crate::node::AgentIncarnation;
+use crate::node::NodeOffer;
 use crate::records::{
     CheckpointKey, DatasetFingerprint, Evaluation, Member, Progress, SliceReport,
 };
+use crate::replica::Replica;
+use crate::spec::StoredSpec;
+use crate::version::ClusterVersion;
+
+pub use envelope::{Answer, Envelope, Origin};
+pub use fence::{AgentRef, Fence};
 
 /// A change that is proposed to the replicated state.
+///
+/// **Boundary:** kept in logs. Names and meaning stay; a new field has a default, a new case needs a cluster version
+/// ([`Command::since`]); golden files tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    /// Adds a job. The same client and sequence again gives the same job.
+    /// Adds a job.
     SubmitJob {
-        /// Names the client.
-        client_id: String,
-        /// Counts the submissions of this client.
-        sequence: u64,
         /// What to train.
-        spec: Box<JobSpec>,
+        spec: StoredSpec,
         /// With exactly so many workers.
         workers: u32,
     },
@@ -31,23 +40,26 @@ pub enum Command {
         /// Who or why.
         reason: String,
     },
+    /// Notes something about a job, also one that is over.
+    AnnotateJob {
+        /// Which.
+        job: JobId,
+        /// Names the note; one that is there already is replaced.
+        key: String,
+        /// What it says; none takes it away.
+        value: Option<String>,
+    },
     /// An agent offers its machine, or comes back.
     RegisterNode {
-        /// Which machine.
-        node: NodeId,
-        /// Which life of its agent.
-        incarnation: AgentIncarnation,
-        /// Workers it can run at the same time.
-        slots: u32,
-        /// Address that other nodes reach its workers at.
-        advertised_host: String,
+        /// Who.
+        agent: AgentRef,
+        /// What it offers.
+        offer: NodeOffer,
     },
     /// A machine's agent is gone: nothing new is placed there. Its workers are judged by their own silence.
     NodeLost {
-        /// Which machine.
-        node: NodeId,
-        /// Which life of its agent.
-        incarnation: AgentIncarnation,
+        /// Who.
+        agent: AgentRef,
         /// One sentence.
         reason: String,
     },
@@ -60,6 +72,8 @@ pub enum Command {
     },
     /// An agent started a worker.
     WorkerStarted {
+        /// Who says so.
+        agent: AgentRef,
         /// Which.
         worker: WorkerRef,
         /// Its process id on its node.
@@ -69,6 +83,8 @@ pub enum Command {
     },
     /// A worker's process is gone; its slot becomes free.
     WorkerEnded {
+        /// Who says so.
+        agent: AgentRef,
         /// Which.
         worker: WorkerRef,
         /// How.
@@ -78,33 +94,27 @@ pub enum Command {
     FormGeneration(Formation),
     /// A member reported work in the newest generation.
     GenerationStarted {
-        /// Which job.
-        job: JobId,
-        /// Which generation.
-        generation: Generation,
+        /// Who.
+        by: Fence,
     },
     /// How far the job is; every few seconds, never per step.
     RecordProgress {
-        /// Which job.
-        job: JobId,
-        /// The generation that reports.
-        generation: Generation,
+        /// Who says so.
+        by: Fence,
         /// How far.
         progress: Progress,
     },
     /// An evaluation's counts; the first of (job, step) wins.
     RecordEvaluation {
-        /// Which job.
-        job: JobId,
-        /// The generation that reports.
-        generation: Generation,
+        /// Who says so.
+        by: Fence,
         /// The counts.
         evaluation: Evaluation,
     },
     /// All slices of a checkpoint are on disk.
     CommitCheckpoint {
-        /// Which job.
-        job: JobId,
+        /// Who reported the last of them; generation and attempt are those of the checkpoint.
+        worker: WorkerRef,
         /// Which checkpoint.
         key: CheckpointKey,
         /// One report per rank.
@@ -112,10 +122,8 @@ pub enum Command {
     },
     /// The manifest of a committed checkpoint lies beside its slices.
     ManifestWritten {
-        /// Which job.
-        job: JobId,
-        /// The generation of the checkpoint.
-        generation: Generation,
+        /// Who says so, with the generation of the checkpoint.
+        by: Fence,
         /// The step of the checkpoint.
         step: StepIndex,
     },
@@ -123,6 +131,8 @@ pub enum Command {
     FinishJob {
         /// Which job.
         job: JobId,
+        /// The generation that did the last of it.
+        generation: Generation,
         /// The last evaluation, if there was one.
         evaluation: Option<StepIndex>,
         /// The final checkpoint; its manifest is written.
@@ -134,6 +144,23 @@ pub enum Command {
         job: JobId,
         /// The first line is one sentence.
         reason: String,
+    },
+    /// Allows the commands of a newer cluster version, for good.
+    SetClusterVersion {
+        /// Which.
+        version: ClusterVersion,
+    },
+    /// Says where a coordinator can be reached and what it supports. Who votes is decided by consensus, not here.
+    SetMember {
+        /// Which coordinator.
+        replica: ReplicaId,
+        /// Its addresses and its build.
+        member: Replica,
+    },
+    /// Forgets a coordinator's addresses.
+    RemoveMember {
+        /// Which coordinator.
+        replica: ReplicaId,
     },
 }
 
@@ -155,7 +182,7 @@ pub struct Formation {
 }
 
 /// What came of an accepted command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It changed the state.
     Done,
@@ -169,25 +196,94 @@ pub enum Outcome {
     Formed(Generation),
 }
 
+/// What has to be looked at again after a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// What is shown of the job, at most: nothing is decided by it.
+    Shown,
+    /// Decisions about the job and what is owed to its workers.
+    Job,
+    /// These, and which waiting job gets which slots.
+    Queue,
+}
+
 impl Command {
-    /// The job it is about; none for a submission, whose job has no id yet, and for commands about nodes.
+    /// The job it is about; none for a submission, whose job has no id yet, and for commands about the cluster.
     #[must_use]
     pub fn job(&self) -> Option<&JobId> {
         match self {
-            Self::SubmitJob { .. } | Self::RegisterNode { .. } | Self::NodeLost { .. } => None,
+            Self::SubmitJob { .. }
+            | Self::RegisterNode { .. }
+            | Self::NodeLost { .. }
+            | Self::SetClusterVersion { .. }
+            | Self::SetMember { .. }
+            | Self::RemoveMember { .. } => None,
             Self::CancelJob { job, .. }
+            | Self::AnnotateJob { job, .. }
             | Self::PlaceWorkers { job, .. }
-            | Self::GenerationStarted { job, .. }
-            | Self::RecordProgress { job, .. }
-            | Self::RecordEvaluation { job, .. }
-            | Self::CommitCheckpoint { job, .. }
-            | Self::ManifestWritten { job, .. }
             | Self::FinishJob { job, .. }
             | Self::FailJob { job, .. } => Some(job),
-            Self::WorkerStarted { worker, .. } | Self::WorkerEnded { worker, .. } => {
-                Some(&worker.job)
-            }
+            Self::WorkerStarted { worker, .. }
+            | Self::WorkerEnded { worker, .. }
+            | Self::CommitCheckpoint { worker, .. } => Some(&worker.job),
+            Self::GenerationStarted { by }
+            | Self::RecordProgress { by, .. }
+            | Self::RecordEvaluation { by, .. }
+            | Self::ManifestWritten { by, .. } => Some(&by.worker.job),
             Self::FormGeneration(formation) => Some(&formation.job),
+        }
+    }
+
+    /// What has to be looked at again after it.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        match self {
+            Self::AnnotateJob { .. }
+            | Self::RecordProgress { .. }
+            | Self::SetClusterVersion { .. }
+            | Self::SetMember { .. }
+            | Self::RemoveMember { .. } => Reach::Shown,
+            Self::WorkerStarted { .. }
+            | Self::FormGeneration(_)
+            | Self::GenerationStarted { .. }
+            | Self::RecordEvaluation { .. }
+            | Self::CommitCheckpoint { .. }
+            | Self::ManifestWritten { .. } => Reach::Job,
+            Self::SubmitJob { .. }
+            | Self::CancelJob { .. }
+            | Self::RegisterNode { .. }
+            | Self::NodeLost { .. }
+            | Self::PlaceWorkers { .. }
+            | Self::WorkerEnded { .. }
+            | Self::FinishJob { .. }
+            | Self::FailJob { .. } => Reach::Queue,
+        }
+    }
+
+    /// The cluster version that must be committed before it is accepted.
+    #[must_use]
+    pub fn since(&self) -> ClusterVersion {
+        match self {
+            // Always: how else would the version rise.
+            Self::SetClusterVersion { .. } => ClusterVersion(0),
+            Self::SubmitJob { .. }
+            | Self::CancelJob { .. }
+            | Self::AnnotateJob { .. }
+            | Self::RegisterNode { .. }
+            | Self::NodeLost { .. }
+            | Self::PlaceWorkers { .. }
+            | Self::WorkerStarted { .. }
+            | Self::WorkerEnded { .. }
+            | Self::FormGeneration(_)
+            | Self::GenerationStarted { .. }
+            | Self::RecordProgress { .. }
+            | Self::RecordEvaluation { .. }
+            | Self::CommitCheckpoint { .. }
+            | Self::ManifestWritten { .. }
+            | Self::FinishJob { .. }
+            | Self::FailJob { .. }
+            | Self::SetMember { .. }
+            | Self::RemoveMember { .. } => ClusterVersion(1),
         }
     }
 }

@@ -7,10 +7,10 @@ use convoy_common::ids::Incarnation;
 use convoy_common::ids::{
     Attempt, Generation, JobId, NodeId, SlotIndex, StepIndex, WorkerId, WorkerRef,
 };
-use convoy_common::spec::JobSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::records::{Checkpoint, DatasetFingerprint, Evaluation, GenerationRecord, Progress};
+use crate::spec::StoredSpec;
 
 /// One training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Job {
     /// Counts the jobs of the cluster, from 1: the order in which they are placed.
     pub number: u64,
     /// What to train.
-    pub spec: JobSpec,
+    pub spec: StoredSpec,
     /// Exactly so many workers.
     pub wanted: u32,
     /// Where it stands.
@@ -37,6 +37,8 @@ pub struct Job {
     pub evaluations: Vec<Evaluation>,
     /// Newest last; only the newest [`crate::limits::MAX_CHECKPOINTS`].
     pub checkpoints: Vec<Checkpoint>,
+    /// What people and tools noted about it; at most [`crate::limits::MAX_ANNOTATIONS`].
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// Where a job stands.
@@ -76,17 +78,48 @@ impl JobPhase {
             Self::Finished { .. } | Self::Failed { .. } | Self::Cancelled { .. } => true,
         }
     }
+
+    /// The phase without its details.
+    #[must_use]
+    pub fn name(&self) -> PhaseName {
+        match self {
+            Self::Waiting => PhaseName::Waiting,
+            Self::Forming => PhaseName::Forming,
+            Self::Training => PhaseName::Training,
+            Self::Finished { .. } => PhaseName::Finished,
+            Self::Failed { .. } => PhaseName::Failed,
+            Self::Cancelled { .. } => PhaseName::Cancelled,
+        }
+    }
 }
 
 impl fmt::Display for JobPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name().fmt(f)
+    }
+}
+
+/// A [`JobPhase`] without its details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "said by JobPhase")]
+pub enum PhaseName {
+    Waiting,
+    Forming,
+    Training,
+    Finished,
+    Failed,
+    Cancelled,
+}
+
+impl fmt::Display for PhaseName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Waiting => "waiting",
             Self::Forming => "forming",
             Self::Training => "training",
-            Self::Finished { .. } => "finished",
-            Self::Failed { .. } => "failed",
-            Self::Cancelled { .. } => "cancelled",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         })
     }
 }
@@ -171,6 +204,21 @@ impl Job {
     #[must_use]
     pub fn newest_generation(&self) -> Option<&GenerationRecord> {
         self.generations.last()
+    }
+
+    /// The committed membership with this number.
+    #[must_use]
+    pub fn generation(&self, number: Generation) -> Option<&GenerationRecord> {
+        let newest_first = self.generations.iter().rev();
+        let mut found = newest_first.filter(|generation| generation.number == number);
+        found.next()
+    }
+
+    /// The newest committed membership in which work was reported.
+    #[must_use]
+    pub fn newest_started(&self) -> Option<&GenerationRecord> {
+        let mut newest_first = self.generations.iter().rev();
+        newest_first.find(|generation| generation.started)
     }
 
     /// The number of the newest committed membership; 0 before the first.

@@ -1,6 +1,6 @@
 //! Machines that offer worker slots.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +12,33 @@ pub type AgentIncarnation = u64;
 pub struct Node {
     /// The life of the agent that speaks for it.
     pub incarnation: AgentIncarnation,
-    /// Workers that it can run at the same time.
-    pub slots: u32,
-    /// Address that other nodes reach its workers at.
-    pub advertised_host: String,
+    /// What that agent offers.
+    pub offer: NodeOffer,
     /// Whether new workers may be placed on it.
     pub state: NodeState,
     /// Lives of its agent that were replaced; one that comes back is refused.
     pub retired: BTreeSet<AgentIncarnation>,
+}
+
+/// What an agent offers, and what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeOffer {
+    /// Device slots: workers that it can run at the same time, each with a device of its own.
+    pub slots: u32,
+    /// Address that other nodes reach its workers at.
+    pub advertised_host: String,
+    /// What its owner says about it, for people and tools.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// How the agent's build names itself.
+    #[serde(default)]
+    pub build: String,
+    /// The protocol that the agent speaks.
+    #[serde(default)]
+    pub protocol_version: u32,
+    /// Bytes of memory that each worker may use; none leaves it to the machine.
+    #[serde(default)]
+    pub worker_memory_bytes: Option<u64>,
 }
 
 /// Whether a node can be used.

@@ -1,12 +1,13 @@
 //! Which job gets which slots: a pure function of the state, that returns slots or the reason to wait.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use convoy_common::ids::{JobId, NodeId, SlotIndex};
 
 use crate::cluster::Cluster;
 use crate::job::{Job, JobPhase};
+use crate::node::Node;
 
 /// What to do with a waiting job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +81,12 @@ pub(crate) fn count(number: u32, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The waiting job that is served next: the oldest.
+/// The waiting job that is served next: the oldest. Younger ones wait behind it, also those that would fit: a large job
+/// would starve otherwise.
 #[must_use]
 pub fn next_waiting(cluster: &Cluster) -> Option<&Job> {
-    let waiting = cluster.jobs().filter(|job| job.phase == JobPhase::Waiting);
-    waiting.min_by_key(|job| job.number)
+    let mut oldest_first = cluster.open_jobs();
+    oldest_first.find(|job| job.phase == JobPhase::Waiting)
 }
 
 /// Decides about a waiting job: nodes with most free slots first, so that a job spreads over few nodes.
@@ -95,43 +97,37 @@ pub fn decide(cluster: &Cluster, job: &Job) -> Decision {
             first: first.id.clone(),
         });
     }
-    let free = free_slots(cluster);
+    let alive: Vec<(&NodeId, &Node)> = alive(cluster).collect();
     let wanted = job.wanted;
-    let nodes = u32::try_from(free.len()).unwrap_or(u32::MAX);
-    if nodes == 0 {
+    if alive.is_empty() {
         return Decision::Wait(WaitReason::NoNodes { wanted });
     }
-    let mut roomiest: Vec<(&NodeId, Vec<SlotIndex>)> = free.into_iter().collect();
+    let mut roomiest: Vec<(&NodeId, Vec<SlotIndex>)> = alive
+        .iter()
+        .map(|(id, node)| (*id, free_slots(cluster, id, node)))
+        .collect();
     roomiest.sort_by_key(|(_, slots)| std::cmp::Reverse(slots.len()));
     let offered = roomiest
         .into_iter()
         .flat_map(|(node, slots)| slots.into_iter().map(move |slot| (node.clone(), slot)));
     let chosen: Vec<_> = offered.take(wanted as usize).collect();
     if chosen.len() < wanted as usize {
-        let alive = cluster.nodes().filter(|(_, node)| node.is_alive());
-        let slots = alive.map(|(_, node)| node.slots).sum();
-        let free = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
         return Decision::Wait(WaitReason::TooFewSlots {
             wanted,
-            free,
-            slots,
-            nodes,
+            free: u32::try_from(chosen.len()).unwrap_or(u32::MAX),
+            slots: alive.iter().map(|(_, node)| node.offer.slots).sum(),
+            nodes: u32::try_from(alive.len()).unwrap_or(u32::MAX),
         });
     }
     Decision::Place(chosen)
 }
 
-fn free_slots(cluster: &Cluster) -> BTreeMap<&NodeId, Vec<SlotIndex>> {
-    let holders = cluster.slot_holders();
-    let alive = cluster.nodes().filter(|(_, node)| node.is_alive());
-    let free = alive.map(|(id, node)| {
-        let slots = (0..node.slots).map(SlotIndex);
-        (
-            id,
-            slots
-                .filter(|slot| !holders.contains_key(&(id.clone(), *slot)))
-                .collect(),
-        )
-    });
-    free.collect()
+fn alive(cluster: &Cluster) -> impl Iterator<Item = (&NodeId, &Node)> {
+    cluster.nodes().filter(|(_, node)| node.is_alive())
+}
+
+fn free_slots(cluster: &Cluster, id: &NodeId, node: &Node) -> Vec<SlotIndex> {
+    let taken: BTreeSet<SlotIndex> = cluster.holders_on(id).map(|(slot, _)| slot).collect();
+    let slots = (0..node.offer.slots).map(SlotIndex);
+    slots.filter(|slot| !taken.contains(slot)).collect()
 }

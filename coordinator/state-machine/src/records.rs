@@ -5,15 +5,56 @@ use std::fmt;
 use convoy_common::ids::{
     Attempt, EpochIndex, Generation, Position, Rank, ShardIndex, StepIndex, WorkerRef,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A digest of some bytes, shown in hexadecimal. Compared, never computed here.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest(pub Vec<u8>);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // As bytes: derived, it would be a list of numbers, half of them two bytes long.
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(DigestBytes)
+    }
+}
+
+struct DigestBytes;
+
+impl<'de> Visitor<'de> for DigestBytes {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes of a digest")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Digest, E> {
+        Ok(Digest(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Digest, E> {
+        Ok(Digest(bytes))
+    }
+
+    /// For formats without bytes, as JSON.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut bytes: A) -> Result<Digest, A::Error> {
+        let mut digest = Vec::new();
+        while let Some(byte) = bytes.next_element()? {
+            digest.push(byte);
+        }
+        Ok(Digest(digest))
     }
 }
 
@@ -95,8 +136,10 @@ pub struct Progress {
     pub step_seconds: f64,
     /// Seconds since Go that were not spent in training steps.
     pub other_seconds: f64,
-    /// Steps whose gradients were not finite: consumed and skipped.
+    /// The first steps whose gradients were not finite: consumed and skipped.
     pub skipped_steps: Vec<StepIndex>,
+    /// How many there are.
+    pub skipped: u64,
 }
 
 /// Exact counts of one evaluation over the whole test split.

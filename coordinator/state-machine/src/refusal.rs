@@ -1,18 +1,21 @@
 //! Why a command is refused; each refusal carries what was given and what holds.
 
 use convoy_common::ids::{
-    Attempt, Generation, Incarnation, JobId, NodeId, Rank, ShardIndex, SlotIndex, StepIndex,
-    WorkerId, WorkerRef,
+    Attempt, Generation, Incarnation, JobId, NodeId, Rank, ReplicaId, ShardIndex, SlotIndex,
+    StepIndex, WorkerId, WorkerRef,
 };
 use convoy_common::spec::WorkersRefused;
+use serde::{Deserialize, Serialize};
 
-use crate::job::JobPhase;
-use crate::limits::MAX_OPEN_JOBS;
+use crate::job::PhaseName;
+use crate::limits::{MAX_ANNOTATIONS, MAX_LABELS, MAX_NODES, MAX_OPEN_JOBS, MAX_REPLICAS};
 use crate::node::AgentIncarnation;
 use crate::records::{DatasetFingerprint, Digest};
+use crate::text::Text;
+use crate::version::ClusterVersion;
 
-/// Why a command changed nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a command changed nothing. Part of the state, as the answer of a client's last command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[expect(
     missing_docs,
     reason = "the message of each case says what its fields are"
@@ -32,7 +35,7 @@ pub enum Refusal {
     InvalidName { name: String },
     #[error("job {name} can't run: {why}")]
     Workers { name: String, why: WorkersRefused },
-    #[error("submission {given} of client {client_id} is older than its last one, {newest}")]
+    #[error("command {given} of client {client_id} is older than its last one, {newest}")]
     StaleSequence {
         client_id: String,
         given: u64,
@@ -43,14 +46,61 @@ pub enum Refusal {
     )]
     TooManyOpenJobs { open: usize },
     #[error("job {job} is over: it is {phase}")]
-    JobOver { job: JobId, phase: JobPhase },
+    JobOver { job: JobId, phase: PhaseName },
     #[error("job {job} is {phase}, not {wanted}")]
     WrongPhase {
         job: JobId,
-        phase: JobPhase,
-        wanted: &'static str,
+        phase: PhaseName,
+        wanted: PhaseName,
     },
 
+    #[error("{what} has {bytes} bytes, not {least} to {most}")]
+    TextLength {
+        what: Text,
+        bytes: usize,
+        least: usize,
+        most: usize,
+    },
+    #[error(
+        "job {job} has {annotations} annotations, the limit is {MAX_ANNOTATIONS}: take one away first"
+    )]
+    TooManyAnnotations { job: JobId, annotations: usize },
+
+    #[error("this needs cluster version {needed}, and {committed} is committed")]
+    ClusterVersionNeeded {
+        needed: ClusterVersion,
+        committed: ClusterVersion,
+    },
+    #[error("cluster version {given} is lower than the committed one, {committed}")]
+    ClusterVersionLower {
+        given: ClusterVersion,
+        committed: ClusterVersion,
+    },
+    #[error("cluster version {given} is unknown to this build, which knows {known} at most")]
+    ClusterVersionUnknown {
+        given: ClusterVersion,
+        known: ClusterVersion,
+    },
+    #[error(
+        "coordinator {replica} (build {build}) supports cluster version {supports}, not {needed}: upgrade it first"
+    )]
+    ReplicaTooOld {
+        replica: ReplicaId,
+        build: String,
+        supports: ClusterVersion,
+        needed: ClusterVersion,
+    },
+    #[error(
+        "{replicas} coordinators are known, the limit is {MAX_REPLICAS}: remove one before coordinator {replica} is added"
+    )]
+    TooManyReplicas { replica: ReplicaId, replicas: usize },
+
+    #[error("node {node} has {labels} labels, the limit is {MAX_LABELS}")]
+    TooManyLabels { node: NodeId, labels: usize },
+    #[error(
+        "{nodes} nodes are known and each is alive or has workers, the limit is {MAX_NODES}: node {node} can't be added"
+    )]
+    TooManyNodes { node: NodeId, nodes: usize },
     #[error("node {node} offers {slots} slots, not 1 to {most}")]
     SlotsOutOfRange { node: NodeId, slots: u32, most: u32 },
     #[error(
@@ -92,12 +142,32 @@ pub enum Refusal {
     },
     #[error("{worker} has ended: {how}")]
     WorkerHasEnded { worker: WorkerRef, how: String },
+    #[error("{worker} is placed on node {current}, not on node {given}")]
+    OnAnotherNode {
+        worker: WorkerRef,
+        given: NodeId,
+        current: NodeId,
+    },
 
     #[error("generation {given} of job {job} is not the current one, {current}")]
     StaleGeneration {
         job: JobId,
         given: Generation,
         current: Generation,
+    },
+    #[error(
+        "attempt {given} did not form generation {generation} of job {job}: attempt {formed} did"
+    )]
+    WrongAttempt {
+        job: JobId,
+        generation: Generation,
+        given: Attempt,
+        formed: Attempt,
+    },
+    #[error("{worker} is no member of generation {generation}")]
+    NotAMember {
+        worker: WorkerRef,
+        generation: Generation,
     },
     #[error("attempt {given} of job {job} is not newer than attempt {newest}")]
     StaleAttempt {
@@ -175,14 +245,6 @@ pub enum Refusal {
         end: Option<StepIndex>,
     },
     #[error(
-        "slices of attempt {given} are none of generation {generation}, which attempt {formed} formed"
-    )]
-    CheckpointOfOtherAttempt {
-        generation: Generation,
-        given: Attempt,
-        formed: Attempt,
-    },
-    #[error(
         "the checkpoint after step {step} has {given} slices, generation {generation} has {members} members: rank {rank} has {slices}, not 1"
     )]
     SlicesIncomplete {
@@ -238,9 +300,13 @@ impl Refusal {
     /// Whether what was refused comes from the past: nothing is wrong, it is only too late.
     #[must_use]
     pub fn is_stale(&self) -> bool {
+        if let Self::WrongAttempt { given, formed, .. } = self {
+            return given < formed;
+        }
         matches!(
             self,
             Self::JobOver { .. }
+                | Self::StaleSequence { .. }
                 | Self::StaleIncarnation { .. }
                 | Self::StaleGeneration { .. }
                 | Self::StaleAttempt { .. }

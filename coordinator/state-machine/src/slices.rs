@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use convoy_common::ids::{JobId, Rank};
+use convoy_common::ids::{Rank, WorkerRef};
 
 use crate::command::Command;
 use crate::limits::MAX_CHECKPOINTS_IN_FLIGHT;
@@ -16,12 +16,12 @@ pub struct SliceCollector {
 }
 
 impl SliceCollector {
-    /// Takes one slice; with the last of `members` slices, the command that commits the checkpoint.
+    /// Takes one slice that `worker` wrote; with the last of `members` slices, the command that commits the checkpoint.
     ///
     /// When more than [`MAX_CHECKPOINTS_IN_FLIGHT`] are incomplete, the oldest is given up.
     pub fn written(
         &mut self,
-        job: &JobId,
+        worker: &WorkerRef,
         key: CheckpointKey,
         report: SliceReport,
         members: usize,
@@ -31,7 +31,7 @@ impl SliceCollector {
         if slices.len() >= members {
             let slices = self.in_flight.remove(&key)?.into_values().collect();
             return Some(Command::CommitCheckpoint {
-                job: job.clone(),
+                worker: worker.clone(),
                 key,
                 slices,
             });

@@ -1,6 +1,8 @@
 //! What a job looks like from outside: its state together with what the leader knows beyond it.
 
-use std::collections::BTreeSet;
+mod lists;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use convoy_common::ids::{Generation, Incarnation, JobId, NodeId, Rank, SlotIndex, WorkerId};
 
@@ -11,6 +13,8 @@ use crate::job::{AssignedWorker, Job, JobPhase, WorkerProcess};
 use crate::membership::Forming;
 use crate::placement::{Decision, count, decide};
 use crate::records::{Checkpoint, Evaluation, Progress};
+
+pub use lists::{JobSummary, NodeView, SlotUse, job_summary, node_view};
 
 /// A job as a user sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +37,8 @@ pub struct JobView {
     pub evaluations: Vec<Evaluation>,
     /// Those with a manifest, newest last.
     pub checkpoints: Vec<Checkpoint>,
+    /// What people and tools noted about it.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A worker as a user sees it.
@@ -98,7 +104,7 @@ pub fn job_view(cluster: &Cluster, job: &Job, live: Live<'_>) -> JobView {
         .filter(|checkpoint| checkpoint.manifest_written);
     JobView {
         id: job.id.clone(),
-        name: job.spec.name.clone(),
+        name: job.spec.name().to_owned(),
         phase: job.phase.clone(),
         reason: reason(cluster, job, live),
         generation: job.current_generation(),
@@ -110,6 +116,7 @@ pub fn job_view(cluster: &Cluster, job: &Job, live: Live<'_>) -> JobView {
         progress: progress.cloned(),
         evaluations: job.evaluations.clone(),
         checkpoints: written.cloned().collect(),
+        annotations: job.annotations.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use convoy_output::notice;
 
 use crate::commands;
 use crate::steps::{Ending, Steps};
@@ -67,7 +68,7 @@ pub(crate) fn advisories(workspace: &Workspace, steps: &mut Steps) -> Result<()>
                 &mut cargo_deny(workspace, &["fetch", "db"]),
                 "cargo-deny fetch",
             ) {
-                eprintln!("    {error:#}");
+                notice(format_args!("    {error:#}"));
                 return Ok(Ending::NotRun(
                     "the advisory database cannot be reached".to_owned(),
                 ));

@@ -15,12 +15,14 @@ mod staging;
 mod steps;
 mod system_packages;
 mod test_run;
+mod torchvision;
 mod workspace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use convoy_output::notice;
 
 use crate::steps::Steps;
 use crate::workspace::Workspace;
@@ -98,7 +100,7 @@ fn main() -> ExitCode {
     match result.and(written) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            notice(format_args!("error: {error:#}"));
             commands::exit_code_of(&error)
         }
     }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use convoy_output::notice;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Often enough to look alive; reading a folder of a few files costs microseconds.
@@ -73,11 +74,11 @@ impl Display {
             self.bar.set_position(bytes);
         } else if Instant::now() >= *line_due {
             *line_due += LINE_EVERY;
-            eprintln!(
+            notice(format_args!(
                 "    {} of {} MB",
                 bytes / 1_000_000,
                 self.total_bytes / 1_000_000
-            );
+            ));
         }
     }
 }

@@ -45,7 +45,7 @@ fn prepare(
             format!("{why}, so 544 MB are downloaded into .libtorch"),
         ),
     };
-    steps.run("system packages", "C++ compiler, Python", || {
+    steps.run("system packages", "C++ compiler, make, Python", || {
         system_packages::establish(&Needs { pip, python })
     })?;
     steps.run("libtorch", &what, || libtorch::establish(workspace, &plan))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::{Context, Result, bail};
+use convoy_output::notice;
 
 /// Names of unfinished folders begin so; the next run removes them.
 const PREFIX: &str = ".partial-";
@@ -20,10 +21,10 @@ pub(crate) fn lock(folder: &Path) -> Result<Lock> {
     let path = folder.join(".lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     if file.try_lock().is_err() {
-        eprintln!(
+        notice(format_args!(
             "    waiting for another cargo xtask to finish with {}",
             folder.display()
-        );
+        ));
         file.lock()
             .with_context(|| format!("cannot lock {}", path.display()))?;
     }

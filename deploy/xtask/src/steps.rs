@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use convoy_output::notice;
 use serde_json::json;
 
 /// How a step ended well.
@@ -38,7 +39,7 @@ impl Steps {
         what: &str,
         work: impl FnOnce() -> Result<Ending>,
     ) -> Result<()> {
-        eprintln!("==> {name}: {what}");
+        notice(format_args!("==> {name}: {what}"));
         let begun = Instant::now();
         let result = work();
         let took = begun.elapsed();
@@ -49,7 +50,7 @@ impl Steps {
             Err(_) => ("FAILED", String::new()),
         };
         if !note.is_empty() {
-            eprintln!("    {outcome}: {note}");
+            notice(format_args!("    {outcome}: {note}"));
         }
         self.done.push(Step {
             name,
@@ -65,9 +66,9 @@ impl Steps {
         if self.done.is_empty() {
             return;
         }
-        eprintln!();
+        notice("");
         for line in self.table() {
-            eprintln!("{line}");
+            notice(line);
         }
     }
 

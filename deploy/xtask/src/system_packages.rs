@@ -1,9 +1,10 @@
-//! Programs that come from the distribution: a C++ compiler, Python, pip.
+//! Programs that come from the distribution: a C++ compiler, make, Python, pip.
 
 use std::env;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use convoy_output::notice;
 
 use crate::commands;
 use crate::steps::Ending;
@@ -46,18 +47,26 @@ pub(crate) fn establish(needs: &Needs) -> Result<Ending> {
             packages.join(" ")
         );
     }
-    eprintln!("    installing {}", packages.join(" "));
+    notice(format_args!("    installing {}", packages.join(" ")));
     install(&packages)?;
     Ok(Ending::Done)
 }
 
 fn programs(needs: &Needs) -> Vec<Program> {
     let compiler = env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
-    let mut programs = vec![Program {
-        name: "a C++ compiler",
-        package: "g++",
-        is_there: commands::works(&compiler, &["--version"]),
-    }];
+    let mut programs = vec![
+        Program {
+            name: "a C++ compiler",
+            package: "g++",
+            is_there: commands::works(&compiler, &["--version"]),
+        },
+        // The build script of tikv-jemalloc-sys calls it.
+        Program {
+            name: "make",
+            package: "make",
+            is_there: commands::works("make", &["--version"]),
+        },
+    ];
     if needs.pip || needs.python {
         let is_there = commands::works("python3", &["--version"]);
         programs.push(Program {
@@ -142,21 +151,21 @@ mod tests {
                 pip: false,
                 python: false
             }),
-            ["g++"]
+            ["g++", "make"]
         );
         assert_eq!(
             packages(Needs {
                 pip: false,
                 python: true
             }),
-            ["g++", "python3"]
+            ["g++", "make", "python3"]
         );
         assert_eq!(
             packages(Needs {
                 pip: true,
                 python: false
             }),
-            ["g++", "python3", "python3-pip"]
+            ["g++", "make", "python3", "python3-pip"]
         );
     }
 }

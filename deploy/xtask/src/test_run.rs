@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::steps::{Ending, Steps};
 use crate::workspace::Workspace;
-use crate::{commands, lint, setup};
+use crate::{commands, lint, setup, torchvision};
 
 /// The package of tests that start real processes; these run one at a time.
 const PROCESS_TESTS: &str = "cluster-tests";
@@ -26,11 +26,24 @@ const TIDY: Suite = Suite {
     arguments: &["--workspace", "--test", "tidy"],
 };
 
-const USUAL: [Suite; 2] = [
+const USUAL: [Suite; 3] = [
     Suite {
         name: "unit tests",
         what: "every crate for itself",
         arguments: &["--workspace", "--exclude", PROCESS_TESTS],
+    },
+    Suite {
+        name: "simulation",
+        what: "the replicated coordinator under simulated faults, by seeds",
+        // One test at a time: each uses all cores. What it did is shown.
+        arguments: &[
+            "--workspace",
+            "--test",
+            "simulation",
+            "--",
+            "--test-threads=1",
+            "--nocapture",
+        ],
     },
     Suite {
         name: "process tests",
@@ -45,7 +58,7 @@ const USUAL: [Suite; 2] = [
     },
 ];
 
-const LONG: [Suite; 2] = [
+const LONG: [Suite; 3] = [
     Suite {
         name: "long unit tests",
         what: "the slow ones of every crate",
@@ -57,6 +70,20 @@ const LONG: [Suite; 2] = [
             "--bins",
             "--tests",
             "--",
+            "--ignored",
+            "long_",
+        ],
+    },
+    Suite {
+        name: "long simulation",
+        what: "a million schedules",
+        arguments: &[
+            "--workspace",
+            "--test",
+            "simulation",
+            "--",
+            "--test-threads=1",
+            "--nocapture",
             "--ignored",
             "long_",
         ],
@@ -89,8 +116,13 @@ pub(crate) fn run(
     lint::clippy(workspace, steps)?;
     lint::dependencies(workspace, steps)?;
     build(workspace, steps)?;
+    let torchvision = if long {
+        Some(torchvision::ensure(workspace, steps)?)
+    } else {
+        None
+    };
     for suite in &USUAL {
-        run_suite(workspace, suite, steps)?;
+        run_suite_with(workspace, suite, torchvision.as_deref(), steps)?;
     }
     if long {
         for suite in &LONG {
@@ -119,7 +151,19 @@ fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 }
 
 fn run_suite(workspace: &Workspace, suite: &Suite, steps: &mut Steps) -> Result<()> {
+    run_suite_with(workspace, suite, None, steps)
+}
+
+fn run_suite_with(
+    workspace: &Workspace,
+    suite: &Suite,
+    torchvision: Option<&Path>,
+    steps: &mut Steps,
+) -> Result<()> {
     let mut test = command(workspace, suite);
+    if let Some(folder) = torchvision {
+        torchvision::offer(&mut test, folder);
+    }
     steps.run(suite.name, suite.what, || {
         commands::run(&mut test, suite.name).map(|()| Ending::Done)
     })
@@ -145,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn process_tests_run_one_at_a_time_and_know_the_programs() {
-        for suite in [&USUAL[1], &LONG[1]] {
+    fn tests_of_the_cluster_run_one_at_a_time_and_know_the_programs() {
+        for suite in USUAL[1..].iter().chain(&LONG[1..]) {
             let line = line(suite);
             assert!(line.contains("--test-threads=1"), "{line}");
             assert!(line.contains("CONVOY_BIN_DIR=/tree/target/ci "), "{line}");

@@ -265,7 +265,7 @@ impl DataPlane {
 
 /// What the worker's environment has beyond the agent's own.
 fn environment(spec: &JobSpec) -> Environment {
-    // Idle threads of one worker must not spin on the cores of another; the spec may say otherwise.
+    // Idle threads of one worker must not spin on the cores of another. The spec may not say otherwise.
     let mut environment = Environment::from([("OMP_WAIT_POLICY".to_owned(), "passive".to_owned())]);
     environment.extend(spec.env.clone());
     // The spec has a key of its own for this one.

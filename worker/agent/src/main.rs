@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use convoy_output::notice;
 use convoy_process::{Signal, Spawner, die_with_parent};
 use convoy_telemetry::LogTarget;
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("convoy-agent: {error:#}");
+            notice(format_args!("convoy-agent: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -16,14 +16,24 @@ use crate::log_file::LogFile;
 /// What the worker is asked.
 const CHECK_FLAG: &str = "--check";
 
-/// Loading libtorch from a cold disk takes tens of seconds.
-const CHECK_LIMIT: Duration = Duration::from_secs(120);
+/// Loading libtorch from a cold disk takes tens of seconds. The coordinator waits 120 s for a worker's session, and must hear
+/// of a check that hangs before it gives up for a reason that explains less.
+const CHECK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The version that the worker is built for.
 const LIBTORCH_VERSION: &str = "2.11.0";
 
 /// How the dynamic linker begins its complaint; the name of the library follows.
 const LINKER_COMPLAINT: &str = "error while loading shared libraries: ";
+
+/// The same where the libraries are there and lack something: they are of another version. The symbol follows.
+const SYMBOL_COMPLAINT: &str = "undefined symbol: ";
+
+/// What precedes it, and stands alone where the linker knows no more.
+const LOOKUP_COMPLAINT: &str = "symbol lookup error: ";
+
+/// How a worker begins its last words (`worker/src/main.rs`).
+const LAST_WORDS: &str = "error: ";
 
 /// Variables of a worker beyond the agent's own.
 pub(crate) type Environment = BTreeMap<String, String>;
@@ -128,16 +138,20 @@ impl Drop for EndOnDrop {
 
 /// One sentence that says what is wrong and, where that is known, what to do.
 fn explain(program: &Path, exit: &ExitDescription, last_lines: &[String]) -> String {
-    let complaint = last_lines
-        .iter()
-        .find_map(|line| line.split_once(LINKER_COMPLAINT));
-    if let Some((_, complaint)) = complaint {
+    let after = |words: &str| {
+        let mut lines = last_lines.iter();
+        lines.find_map(|line| Some(line.split_once(words)?.1))
+    };
+    if let Some(complaint) = after(LINKER_COMPLAINT) {
         let library = complaint.split(':').next().unwrap_or(complaint);
         return missing_library(library, program);
     }
+    if let Some(complaint) = after(SYMBOL_COMPLAINT).or_else(|| after(LOOKUP_COMPLAINT)) {
+        return other_library(complaint, program);
+    }
     let told = last_lines
         .iter()
-        .find_map(|line| line.strip_prefix("Error: "));
+        .find_map(|line| line.strip_prefix(LAST_WORDS));
     let last = || {
         last_lines
             .iter()
@@ -169,6 +183,15 @@ fn missing_library(library: &str, program: &Path) -> String {
             program.display()
         )
     }
+}
+
+/// The libraries that were loaded lack what `complaint` names.
+fn other_library(complaint: &str, program: &Path) -> String {
+    format!(
+        "{} was built for libtorch {LIBTORCH_VERSION} and found libraries that lack {complaint}: run \
+         `cargo xtask quickstart`, or name the folder of a libtorch {LIBTORCH_VERSION} in LD_LIBRARY_PATH and no other",
+        program.display()
+    )
 }
 
 #[cfg(test)]
@@ -207,9 +230,27 @@ mod tests {
     }
 
     #[test]
+    fn libraries_of_another_version_are_told_with_what_they_lack() {
+        let expected = |lacking: &str| {
+            format!(
+                "/bin/convoy-worker was built for libtorch 2.11.0 and found libraries that lack {lacking}: \
+                 run `cargo xtask quickstart`, or name the folder of a libtorch 2.11.0 in LD_LIBRARY_PATH and no other"
+            )
+        };
+        check(
+            "/bin/convoy-worker: symbol lookup error: /bin/convoy-worker: undefined symbol: _ZN2at4sumE",
+            &expected("_ZN2at4sumE"),
+        );
+        check(
+            "/bin/convoy-worker: symbol lookup error: /lib/libtorch_cpu.so: no version information",
+            &expected("/lib/libtorch_cpu.so: no version information"),
+        );
+    }
+
+    #[test]
     fn words_of_the_worker_come_first() {
         check(
-            "loading\nError: libtorch 2.10.0 found, 2.11.0 needed\n\nnote",
+            "loading\nerror: libtorch 2.10.0 found, 2.11.0 needed\n\nnote",
             "libtorch 2.10.0 found, 2.11.0 needed",
         );
         check("a line\nthe last word\n \n", "the last word");

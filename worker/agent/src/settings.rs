@@ -58,6 +58,7 @@ fn hello(config: &AgentConfig, advertised: IpAddr) -> v1::AgentHello {
         slots: config.slots,
         advertised_host: advertised.to_string(),
         labels: config.labels.clone(),
+        worker_memory_bytes: config.worker_memory_limit_mib.map(|mib| mib << 20),
     }
 }
 

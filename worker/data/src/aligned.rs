@@ -20,10 +20,11 @@ pub struct AlignedFloats {
 }
 
 impl AlignedFloats {
-    /// Makes it `length` floats long. Values are those of earlier use or 0; memory is kept, and replaced only by more.
-    pub(crate) fn resize(&mut self, length: usize) {
+    /// Makes it `length` floats long. Values are those of earlier use or 0; memory is kept, and replaced only by more: then with
+    /// room for `spare` floats beyond.
+    pub(crate) fn resize(&mut self, length: usize, spare: usize) {
         if self.start + length > self.memory.len() {
-            self.memory = vec![0.0; length + SLACK];
+            self.memory = vec![0.0; length + spare + SLACK];
             // The offset may be unknown in theory; unaligned floats are slower, not wrong.
             self.start = self
                 .memory
@@ -52,7 +53,7 @@ impl DerefMut for AlignedFloats {
 impl From<&[f32]> for AlignedFloats {
     fn from(values: &[f32]) -> Self {
         let mut floats = Self::default();
-        floats.resize(values.len());
+        floats.resize(values.len(), 0);
         floats.copy_from_slice(values);
         floats
     }
@@ -89,7 +90,7 @@ mod tests {
         let mut others = Vec::new();
         for length in (1..200).chain([1_000_003]) {
             let mut floats = AlignedFloats::default();
-            floats.resize(length);
+            floats.resize(length, 0);
             assert_eq!(floats.len(), length);
             assert_aligned(&floats);
             others.push(floats);
@@ -100,13 +101,13 @@ mod tests {
     fn memory_is_kept_until_more_is_needed() {
         let mut floats = AlignedFloats::default();
         assert!(floats.is_empty());
-        floats.resize(1_000);
+        floats.resize(1_000, 0);
         let place = floats.as_ptr();
         for length in [10, 0, 1_000, 7] {
-            floats.resize(length);
+            floats.resize(length, 0);
             assert_eq!((floats.len(), floats.as_ptr()), (length, place));
         }
-        floats.resize(100_000);
+        floats.resize(100_000, 0);
         assert_eq!(floats.len(), 100_000);
         assert_aligned(&floats);
     }
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn clone_has_the_values_and_is_aligned() {
         let mut floats = AlignedFloats::default();
-        floats.resize(33);
+        floats.resize(33, 0);
         floats[32] = 1.5;
         let clone = floats.clone();
         assert_eq!(clone, floats);

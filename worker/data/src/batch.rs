@@ -137,9 +137,12 @@ impl BatchMaker {
             mut labels,
         } = buffers;
         labels.clear();
-        labels.reserve_exact(count);
+        // Where it takes new memory, then for one more: micro-batches differ by a sample, and the largest need not come first.
+        if labels.capacity() < count {
+            labels.reserve_exact(count + 1);
+        }
         // Old values stay: each is overwritten below.
-        images.resize(count * values);
+        images.resize(count * values, values);
         let order = self.order_of(request.epoch);
         let mut sample_hash_sum = 0u64;
         for (position, image) in request

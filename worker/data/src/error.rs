@@ -326,7 +326,7 @@ pub enum FileProblem {
         largest: u32,
     },
     /// A label the model has no output for.
-    #[error("label {label} of sample {index} is out of range: model.classes = {classes} allows 0 to {}", classes.saturating_sub(1))]
+    #[error("label {label} of sample {index} is out of range: model.classes = {classes} allows 0 to {}; set model.classes to the number of classes in the data, or correct the file", classes.saturating_sub(1))]
     LabelOutOfRange {
         /// The first such sample, from 0.
         index: usize,

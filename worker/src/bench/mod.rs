@@ -11,16 +11,12 @@ mod ring;
 mod train;
 
 pub(crate) use arguments::BenchCommand;
-use convoy_process::{Signal, die_with_parent};
 
 /// Serves turns until the input ends.
 ///
 /// # Errors
 /// Whatever goes wrong; the last lines on standard error are what the conductor shows.
 pub(crate) fn run(command: &BenchCommand) -> anyhow::Result<()> {
-    if let Some(parent) = command.member().parent_pid {
-        die_with_parent(parent, Signal::KILL)?;
-    }
     match command {
         BenchCommand::BenchAllreduce(member) => allreduce::serve(member),
         BenchCommand::BenchTrain(arguments) => train::serve(arguments),

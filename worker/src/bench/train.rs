@@ -3,7 +3,7 @@
 mod batches;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -11,9 +11,9 @@ use convoy_common::ids::{Generation, Phase, StepIndex};
 use convoy_common::schedule::{Curve, Schedule};
 use convoy_common::spec::{DataSpec, MemoryFormat, ModelSpec, OptimizerSpec, Precision};
 use convoy_data::{ImageShape, Splits};
-use convoy_training::{ReduceTag, Trainer, TrainerSpec};
+use convoy_training::{ReduceTag, StepTimes, Trainer, TrainerSpec};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::arguments::MemberArguments;
 use super::{line, ring};
@@ -153,6 +153,7 @@ impl Bench<'_> {
         let batches = self.batches.get(source, turn.micro_batches * world)?;
         let mut seconds = Vec::with_capacity(turn.steps as usize);
         let mut loss = f64::NAN;
+        let mut times = StepTimes::default();
         let mut start = Instant::now();
         for step in 0..turn.warm_up + turn.steps {
             let tag = ReduceTag {
@@ -173,9 +174,23 @@ impl Bench<'_> {
             let end = Instant::now();
             if step >= turn.warm_up {
                 seconds.push((end - start).as_secs_f64());
+                times += self.trainer.times();
             }
             start = end;
         }
-        line::tell(&json!({ "seconds": seconds, "loss": loss }))
+        let parts = parts(times, turn.steps);
+        line::tell(&json!({ "seconds": seconds, "loss": loss, "parts": parts }))
     }
+}
+
+/// Mean seconds of a step by part.
+fn parts(times: StepTimes, steps: u32) -> Value {
+    let mean = |part: Duration| part.as_secs_f64() / f64::from(steps.max(1));
+    json!({
+        "data": mean(times.data),
+        "forward": mean(times.forward),
+        "backward": mean(times.backward),
+        "reduction": mean(times.reduction),
+        "update": mean(times.update),
+    })
 }

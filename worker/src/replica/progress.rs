@@ -1,8 +1,10 @@
 //! How far the job is, as this member knows it from reduced numbers. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use convoy_common::ids::{EpochIndex, Generation, Phase, Position, StepIndex};
+use convoy_common::limits::MAX_LISTED_SKIPPED_STEPS;
 use convoy_training::StepReport;
 
 /// The newest state of a generation's training.
@@ -22,7 +24,9 @@ pub(crate) struct Progress {
     /// Spent in evaluation and between epochs.
     pub(crate) elsewhere: Duration,
     /// Steps whose gradients were not finite.
-    pub(crate) skipped: Vec<u64>,
+    pub(crate) skipped: u64,
+    /// The first of them. Shared, as the progress is copied at every step and they change at few.
+    pub(crate) first_skipped: Arc<Vec<u64>>,
 }
 
 impl Progress {
@@ -64,7 +68,10 @@ impl Progress {
         self.samples += report.samples;
         self.in_steps += took;
         if report.skipped {
-            self.skipped.push(step.0);
+            self.skipped += 1;
+            if self.first_skipped.len() < MAX_LISTED_SKIPPED_STEPS {
+                Arc::make_mut(&mut self.first_skipped).push(step.0);
+            }
         }
     }
 
@@ -114,7 +121,10 @@ mod tests {
         );
         assert!((progress.images_per_second() - 200.0).abs() < 1e-9);
         assert!((progress.accuracy - 0.4).abs() < 1e-9);
-        assert_eq!(progress.skipped, [1]);
+        assert_eq!(
+            (progress.skipped, progress.first_skipped.as_slice()),
+            (1, [1].as_slice())
+        );
         assert_eq!(
             progress.position,
             Position {
@@ -123,5 +133,22 @@ mod tests {
                 phase: Phase::Train
             }
         );
+    }
+
+    #[test]
+    fn job_that_diverged_counts_every_skipped_step_and_lists_the_first() {
+        let mut progress = Progress::new(Generation(1), StepIndex(0), 1, 1_000);
+        let report = StepReport {
+            samples: 100,
+            correct: 0,
+            loss: f64::NAN,
+            skipped: true,
+        };
+        for step in 0..1_000 {
+            progress.step(StepIndex(step), EpochIndex(0), &report, Duration::ZERO);
+        }
+        assert_eq!(progress.skipped, 1_000);
+        let first: Vec<u64> = (0..100).collect();
+        assert_eq!(*progress.first_skipped, first);
     }
 }

@@ -79,6 +79,10 @@ struct convoy_update {
 
 extern "C" {
 
+// What jemalloc reads before main (jemalloc(3), "TUNING"): it keeps freed pages, also those of large blocks.
+extern const char* malloc_conf;
+const char* malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0";
+
 void convoy_free_message(char* message) { std::free(message); }
 
 char* convoy_build_settings() {

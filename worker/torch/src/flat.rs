@@ -112,6 +112,17 @@ impl FlatBuffer {
         })
     }
 
+    /// Makes all values 0.
+    ///
+    /// # Panics
+    /// If a region is lent: an error of the caller.
+    pub fn clear(&mut self) {
+        self.with_elements(|elements| match elements {
+            Elements::F32(values) => values.fill(0.0),
+            Elements::I64(values) => values.fill(0),
+        });
+    }
+
     /// The values, for reading and writing by the owner.
     ///
     /// # Panics

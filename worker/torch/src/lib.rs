@@ -2,6 +2,13 @@
 //!
 //! Three floors, as in cudarc: `sys` declares the C interface of `shim/`, the modules above it turn its status into
 //! [`TorchError`] and its pointers into owners. **Invariant:** with `worker/collective` the only crate with `unsafe`.
+//!
+//! Whoever links this crate has jemalloc as its C allocator, libtorch's tensors included. A step frees its activations and the next
+//! asks for as much again; glibc gives large blocks back to the kernel each time, which then clears every page anew, and keeping
+//! them (`mallopt(3)`) tears its heap apart, since what aligned requests leave behind fits no later one.
+
+// Replaces malloc and its kin by being linked; how it is set up stands in the shim.
+use tikv_jemalloc_sys as _;
 
 mod autocast;
 mod flat;

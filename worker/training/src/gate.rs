@@ -167,3 +167,96 @@ fn no_tag() -> ReduceTag {
         phase: Phase::Train,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use convoy_torch::FlatBuffer;
+    use tch::Kind;
+
+    use super::*;
+
+    /// Remembers what was submitted, in order.
+    #[derive(Default)]
+    struct Recorder(Mutex<Vec<usize>>);
+
+    impl Recorder {
+        fn submitted(&self) -> Vec<usize> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    impl Reducer for Recorder {
+        fn submit(&self, region: usize, _tag: ReduceTag) -> Result<(), ReduceError> {
+            self.0.lock().unwrap().push(region);
+            Ok(())
+        }
+
+        fn wait(&self, _region: usize) -> Result<(), ReduceError> {
+            Ok(())
+        }
+    }
+
+    /// Parameters 0 and 1 in bucket 1, 2 and 3 in bucket 0, and a region that is no bucket.
+    fn gate() -> (BucketGate, Arc<Recorder>) {
+        let memory = FlatBuffer::zeros(12, Kind::Float);
+        let regions = (0..3).map(|i| memory.region(4 * i..4 * i + 4)).collect();
+        let gate = BucketGate::new(vec![1, 1, 0, 0], vec![2, 2], regions);
+        let recorder = Arc::new(Recorder::default());
+        gate.connect(Arc::clone(&recorder) as Arc<dyn Reducer>);
+        gate.begin(no_tag());
+        (gate, recorder)
+    }
+
+    #[test]
+    fn bucket_leaves_while_backward_goes_on() {
+        let (gate, recorder) = gate();
+        gate.open();
+        gate.filled(3);
+        assert_eq!(recorder.submitted(), [0_usize; 0]);
+        gate.filled(2);
+        assert_eq!(
+            recorder.submitted(),
+            [0],
+            "before the first layers have a gradient"
+        );
+        gate.filled(1);
+        gate.filled(0);
+        assert_eq!(recorder.submitted(), [0, 1]);
+        gate.close();
+        gate.submit(2);
+        gate.finish().unwrap();
+        assert_eq!(recorder.submitted(), [0, 1, 2], "nothing leaves twice");
+    }
+
+    #[test]
+    fn buckets_leave_in_the_order_of_the_layout_whatever_fills_first() {
+        let (gate, recorder) = gate();
+        gate.open();
+        gate.filled(0);
+        gate.filled(1);
+        assert_eq!(
+            recorder.submitted(),
+            [0_usize; 0],
+            "bucket 1 waits for bucket 0"
+        );
+        gate.filled(2);
+        gate.filled(3);
+        assert_eq!(recorder.submitted(), [0, 1]);
+    }
+
+    #[test]
+    fn only_the_last_shard_sends_buckets() {
+        let (gate, recorder) = gate();
+        (0..4).for_each(|parameter| gate.filled(parameter));
+        assert_eq!(recorder.submitted(), [0_usize; 0], "closed");
+        gate.open();
+        gate.filled(2);
+        gate.close();
+        assert_eq!(
+            recorder.submitted(),
+            [0, 1],
+            "a parameter without gradient holds nothing up"
+        );
+        gate.finish().unwrap();
+    }
+}

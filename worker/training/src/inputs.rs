@@ -5,7 +5,7 @@ use convoy_data::{Batch, ImageShape, Layout};
 use convoy_torch::{Elements, FlatBuffer};
 use tch::{Kind, Tensor};
 
-use crate::memory_format::strides;
+use crate::memory_format::image_strides;
 
 /// How a pipeline must lay out the images of batches for a trainer of this memory format.
 #[must_use]
@@ -16,7 +16,7 @@ pub fn layout(format: MemoryFormat) -> Layout {
     }
 }
 
-/// Memory for the largest micro-batch so far. What [`Inputs::fill`] returned is overwritten by the next call, so the graph that
+/// Memory for the largest micro-batch. What [`Inputs::fill`] returned is overwritten by the next call, so the graph that
 /// was computed from it must be gone by then.
 pub(crate) struct Inputs {
     shape: ImageShape,
@@ -42,8 +42,10 @@ impl Inputs {
     pub(crate) fn fill(&mut self, batch: &Batch) -> (Tensor, Tensor) {
         assert_eq!(batch.layout, layout(self.format), "layout of a batch");
         if self.labels.len() < batch.len() {
-            self.images = FlatBuffer::zeros(batch.len() * self.shape.values(), Kind::Float);
-            self.labels = FlatBuffer::zeros(batch.len(), Kind::Int64);
+            // Micro-batches differ by a sample, and the largest need not come first.
+            let samples = batch.len() + 1;
+            self.images = FlatBuffer::zeros(samples * self.shape.values(), Kind::Float);
+            self.labels = FlatBuffer::zeros(samples, Kind::Int64);
         }
         self.images.with_elements(|elements| match elements {
             Elements::F32(values) => values[..batch.images.len()].copy_from_slice(&batch.images),
@@ -60,7 +62,9 @@ impl Inputs {
             width,
         } = self.shape;
         let shape = [batch.len(), channels, height, width].map(signed);
-        let images = self.images.view(0, &shape, &strides(self.format, &shape));
+        let images = self
+            .images
+            .view(0, &shape, &image_strides(self.format, shape));
         (images, self.labels.view(0, &[signed(batch.len())], &[1]))
     }
 }

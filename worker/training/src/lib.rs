@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** no parameter is written before every reduced value of its step has arrived.
 
+mod accuracy;
 mod average;
 mod buckets;
 mod course;
@@ -20,6 +21,7 @@ mod state;
 mod step;
 #[cfg(test)]
 mod tests;
+mod times;
 mod trainer;
 
 pub use course::{Course, Leg};
@@ -27,4 +29,5 @@ pub use inputs::layout;
 pub use reduce::{ReduceError, ReduceTag, Reducer, alone};
 pub use snapshot::{HostTensor, RestoreError, Snapshot};
 pub use state::Accounting;
+pub use times::StepTimes;
 pub use trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainerSpec, TrainingError};

@@ -5,11 +5,19 @@ use convoy_common::spec::MemoryFormat;
 /// The strides, in elements, of a dense tensor of `shape` in this format. Only tensors of four dimensions, images and convolution
 /// weights, differ from row-major order (`torch.channels_last`).
 pub(crate) fn strides(format: MemoryFormat, shape: &[i64]) -> Vec<i64> {
-    match (format, shape) {
-        (MemoryFormat::ChannelsLast, [_, channels, height, width]) => {
-            vec![channels * height * width, 1, width * channels, *channels]
-        }
-        (MemoryFormat::ChannelsLast | MemoryFormat::Contiguous, _) => row_major(shape),
+    match *shape {
+        [n, c, h, w] => image_strides(format, [n, c, h, w]).to_vec(),
+        _ => row_major(shape),
+    }
+}
+
+/// As [`strides`], of images `[n, channels, height, width]`.
+pub(crate) fn image_strides(format: MemoryFormat, shape: [i64; 4]) -> [i64; 4] {
+    let [_, channels, height, width] = shape;
+    let image = channels * height * width;
+    match format {
+        MemoryFormat::ChannelsLast => [image, 1, width * channels, channels],
+        MemoryFormat::Contiguous => [image, height * width, width, 1],
     }
 }
 

@@ -79,7 +79,7 @@ impl FlatBuffers {
 
     pub(crate) fn begin_step(&mut self) -> Result<(), tch::TchError> {
         self.start.f_copy_(self.live.tensor())?;
-        let _ = self.sum.tensor().shallow_clone().f_zero_()?;
+        self.sum.clear();
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::loss::evaluation_sum;
 use crate::optimizer::UpdateTime;
 use crate::reduce::ReduceTag;
 use crate::state::FlatParameters;
+use crate::times::Stopwatch;
 use crate::trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainingError};
 
 /// See [`Counts::to_control`].
@@ -32,16 +33,10 @@ struct Counts {
 }
 
 impl Counts {
-    /// Adds a micro-batch with these scores and this summed loss.
-    fn add(
-        &mut self,
-        batch: &Batch,
-        scores: &Tensor,
-        labels: &Tensor,
-        loss: &Tensor,
-    ) -> Result<(), TchError> {
+    /// Adds a micro-batch with so many right answers and this summed loss.
+    fn add(&mut self, batch: &Batch, correct: u64, loss: &Tensor) -> Result<(), TchError> {
         self.samples += batch.len() as u64;
-        self.correct += correct(scores, labels)?;
+        self.correct += correct;
         self.add_loss(loss.f_double_value(&[])?);
         Ok(())
     }
@@ -98,12 +93,17 @@ impl Trainer {
         batch_samples: u64,
         source: &mut dyn BatchSource,
     ) -> Result<StepReport, TrainingError> {
+        let mut watch = Stopwatch::start();
         self.gate.begin(tag);
-        let computed = self.compute(shards, batch_samples, source);
+        let computed = self.compute(shards, batch_samples, source, &mut watch);
         let reduced = self.gate.finish();
+        watch.lap(|times| &mut times.reduction);
         computed?;
         reduced?;
-        self.apply(tag)
+        let report = self.apply(tag)?;
+        watch.lap(|times| &mut times.update);
+        self.times = watch.times();
+        Ok(report)
     }
 
     /// Counts right answers over `batches` micro-batches, and adds up what all members counted.
@@ -160,13 +160,19 @@ impl Trainer {
         shards: usize,
         batch_samples: u64,
         source: &mut dyn BatchSource,
+        watch: &mut Stopwatch,
     ) -> Result<(), TrainingError> {
         self.begin().map_err(step_failure)?;
         let mut counts = Counts::default();
         for shard in 0..shards {
+            watch.lap(|times| &mut times.forward);
             let batch = source.next_batch()?;
+            watch.lap(|times| &mut times.data);
+            if shard > 0 {
+                self.buffers.restore().map_err(step_failure)?;
+            }
             let last = shard + 1 == shards;
-            let computed = self.shard(&batch, batch_samples, shard == 0, last, &mut counts);
+            let computed = self.shard(&batch, batch_samples, last, &mut counts, watch);
             source.recycle(batch);
             computed?;
         }
@@ -176,12 +182,7 @@ impl Trainer {
     }
 
     fn begin(&mut self) -> Result<(), TchError> {
-        let _ = self
-            .parameters
-            .gradients
-            .tensor()
-            .shallow_clone()
-            .f_zero_()?;
+        self.parameters.gradients.clear();
         self.buffers.begin_step()
     }
 
@@ -191,13 +192,10 @@ impl Trainer {
         &mut self,
         batch: &Batch,
         batch_samples: u64,
-        first: bool,
         last: bool,
         counts: &mut Counts,
+        watch: &mut Stopwatch,
     ) -> Result<(), TrainingError> {
-        if !first {
-            self.buffers.restore().map_err(step_failure)?;
-        }
         let (images, labels) = self.inputs.fill(batch);
         let scores = self.scores(&images, true)?;
         let loss = self
@@ -207,6 +205,7 @@ impl Trainer {
         let scaled = loss
             .f_div_scalar(batch_samples as f64)
             .map_err(step_failure)?;
+        watch.lap(|times| &mut times.forward);
         if last {
             self.gate.open();
         }
@@ -218,17 +217,19 @@ impl Trainer {
         let share = batch.len() as f64 / batch_samples as f64;
         self.buffers.accumulate(share);
         counts.hash_sum = counts.hash_sum.wrapping_add(batch.sample_hash_sum);
-        counts
-            .add(batch, &scores, &labels, &loss)
-            .map_err(step_failure)
+        let correct = self.accuracy.correct(&scores, &batch.labels);
+        let added = correct.and_then(|correct| counts.add(batch, correct, &loss));
+        watch.lap(|times| &mut times.backward);
+        added.map_err(step_failure)
     }
 
     fn count(&mut self, batch: &Batch, counts: &mut Counts) -> Result<(), TrainingError> {
         let (images, labels) = self.inputs.fill(batch);
         let scores = self.scores(&images, false)?;
         let loss = evaluation_sum(&scores, &labels).map_err(evaluation_failure)?;
-        counts
-            .add(batch, &scores, &labels, &loss)
+        let correct = self.accuracy.correct(&scores, &batch.labels);
+        correct
+            .and_then(|correct| counts.add(batch, correct, &loss))
             .map_err(evaluation_failure)
     }
 
@@ -335,13 +336,4 @@ fn all_finite(values: &[f32]) -> bool {
             .iter()
             .fold(true, |all, value| all & value.is_finite())
     })
-}
-
-fn correct(scores: &Tensor, labels: &Tensor) -> Result<u64, TchError> {
-    let right = scores
-        .f_argmax(1, false)?
-        .f_eq_tensor(labels)?
-        .f_sum(Kind::Int64)?
-        .f_int64_value(&[])?;
-    Ok(u64::try_from(right).unwrap_or(0))
 }

@@ -1,5 +1,6 @@
 //! Replicas trained together on real files, reduced by the simplest group there can be.
 
+mod formats;
 mod restore;
 
 use std::collections::BTreeMap;
@@ -141,7 +142,16 @@ pub(crate) fn trainer_of(model: ModelSpec, shape: ImageShape, learning_rate: f64
 }
 
 fn build(model: ModelSpec, shape: ImageShape, optimizer: OptimizerSpec, seed: u64) -> Trainer {
-    Trainer::new(TrainerSpec {
+    Trainer::new(trainer_spec(model, shape, optimizer, seed)).unwrap()
+}
+
+fn trainer_spec(
+    model: ModelSpec,
+    shape: ImageShape,
+    optimizer: OptimizerSpec,
+    seed: u64,
+) -> TrainerSpec {
+    TrainerSpec {
         model,
         shape,
         precision: Precision::F32,
@@ -158,8 +168,7 @@ fn build(model: ModelSpec, shape: ImageShape, optimizer: OptimizerSpec, seed: u6
             },
         },
         optimizer,
-    })
-    .unwrap()
+    }
 }
 
 fn plan() -> EpochPlan {
@@ -167,6 +176,16 @@ fn plan() -> EpochPlan {
 }
 
 fn batches(spec: &DataSpec, splits: &Splits, owned: &[ShardIndex], epochs: u32) -> Pipeline {
+    batches_in(Layout::Nhwc, spec, splits, owned, epochs)
+}
+
+fn batches_in(
+    layout: Layout,
+    spec: &DataSpec,
+    splits: &Splits,
+    owned: &[ShardIndex],
+    epochs: u32,
+) -> Pipeline {
     let transform = Transform::training(
         splits.train.shape(),
         &spec.mean,
@@ -175,7 +194,7 @@ fn batches(spec: &DataSpec, splits: &Splits, owned: &[ShardIndex], epochs: u32) 
         SEED,
     )
     .unwrap()
-    .in_layout(Layout::Nhwc);
+    .in_layout(layout);
     let requests = training_requests(
         &plan(),
         EpochIndex(0)..EpochIndex(epochs),

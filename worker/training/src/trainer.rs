@@ -9,6 +9,7 @@ use convoy_data::{Batch, DataError, ImageShape, Pipeline};
 use convoy_torch::{FlatBuffer, GradientHooks, Region, TorchError};
 use tch::{Kind, TchError};
 
+use crate::accuracy::Accuracy;
 use crate::average::Average;
 use crate::gate::BucketGate;
 use crate::inputs::Inputs;
@@ -18,6 +19,7 @@ use crate::optimizer::{Optimizer, Segment};
 use crate::reduce::{ReduceError, Reducer};
 use crate::snapshot::RestoreError;
 use crate::state::{Accounting, FlatBuffers, FlatParameters};
+use crate::times::StepTimes;
 
 /// What a replica is made from.
 #[derive(Clone, Debug)]
@@ -151,7 +153,10 @@ pub struct Trainer {
     pub(crate) loss: Loss,
     /// Present if evaluation and export use an average of the weights.
     pub(crate) average: Option<Average>,
-    /// Last, so that the hooks go before what they call.
+    pub(crate) accuracy: Accuracy,
+    /// Of the newest step.
+    pub(crate) times: StepTimes,
+    /// They own what they call.
     _hooks: GradientHooks,
 }
 
@@ -216,6 +221,8 @@ impl Trainer {
             precision: spec.precision,
             loss,
             average,
+            accuracy: Accuracy::new(spec.model.classes),
+            times: StepTimes::default(),
             _hooks: hooks,
         })
     }
@@ -224,6 +231,12 @@ impl Trainer {
     #[must_use]
     pub fn starting_weights(&self) -> Option<&StartingWeights> {
         self.model.start.as_ref()
+    }
+
+    /// Where the time of the newest complete step went.
+    #[must_use]
+    pub fn times(&self) -> StepTimes {
+        self.times
     }
 
     /// The regions that a [`Reducer`] sums: gradient buckets, then buffers, then counts.

@@ -3,6 +3,7 @@
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 
+use super::super::group::Parts;
 use super::super::report::ratio_text;
 use super::super::statistics::Spread;
 use super::contender::Side;
@@ -34,8 +35,60 @@ pub(super) fn table(case: &Case) -> String {
     for outcome in &case.outcomes {
         table.add_row(row(case, outcome));
     }
-    format!("{title}\n{table}")
+    match parts(case) {
+        None => format!("{title}\n{table}"),
+        Some(parts) => {
+            format!(
+                "{title}\n{table}\nwhere the time of a step goes: ms, median of all rounds and workers\n{parts}"
+            )
+        }
+    }
 }
+
+/// One line for each contender that tells where its time goes.
+fn parts(case: &Case) -> Option<Table> {
+    let mut told = case
+        .outcomes
+        .iter()
+        .filter(|outcome| !outcome.parts.is_empty())
+        .peekable();
+    told.peek()?;
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(PART_HEADS);
+    for outcome in told {
+        let median = |part: fn(&Parts) -> f64| {
+            let values: Vec<f64> = outcome
+                .parts
+                .iter()
+                .map(|parts| part(parts) * 1e3)
+                .collect();
+            Spread::of(&values).map_or_else(String::new, |spread| format!("{:.2}", spread.median))
+        };
+        table.add_row([
+            outcome.contender.label(),
+            outcome.contender.micro_batches().to_string(),
+            median(|parts| parts.data),
+            median(|parts| parts.forward),
+            median(|parts| parts.backward),
+            median(|parts| parts.reduction),
+            median(|parts| parts.update),
+        ]);
+    }
+    Some(table)
+}
+
+const PART_HEADS: [&str; 7] = [
+    "contender",
+    "micro-batches\nper worker",
+    "waiting\nfor data",
+    "forward",
+    "backward, with\nreduction behind it",
+    "waiting for\nreduction",
+    "update",
+];
 
 const STEP_HEADS: [&str; 7] = [
     "contender",

@@ -10,6 +10,7 @@ fn outcome(contender: Contender, rounds: &[f64]) -> Outcome {
             seconds: vec![*seconds; 3],
             wrong: 0,
             loss: Some(2.0),
+            parts: None,
         };
         outcome.add(vec![answer], false);
     }
@@ -87,6 +88,7 @@ fn step_of_the_slowest_member_counts() {
         seconds: seconds.to_vec(),
         wrong: 0,
         loss: Some(seconds[0]),
+        parts: None,
     };
     let mut outcome = Outcome::new(convoy(1));
     outcome.add(

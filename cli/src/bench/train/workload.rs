@@ -33,14 +33,14 @@ impl Workload {
                 json!({ "name": "small_cnn", "classes": 10 }),
                 [1, 28, 28],
                 256,
-                10,
+                4,
             ),
             ModelArgument::Resnet18 => (
                 "resnet18",
                 json!({ "name": "resnet18", "classes": 10, "stem": "cifar" }),
                 [3, 32, 32],
                 128,
-                2,
+                1,
             ),
         };
         let batch = batch.unwrap_or(default_batch);

@@ -191,6 +191,40 @@ impl Jobs for Service {
         Ok(Response::new(v1::CancelReply {}))
     }
 
+    async fn annotate(
+        &self,
+        request: Request<v1::AnnotateRequest>,
+    ) -> Result<Response<v1::AnnotateReply>, Status> {
+        let request = request.into_inner();
+        self.admit(origin(&request.client_id, request.sequence))
+            .await?;
+        Ok(Response::new(v1::AnnotateReply {}))
+    }
+
+    async fn list_jobs(
+        &self,
+        _: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsReply>, Status> {
+        self.admit(None).await?;
+        Ok(Response::new(v1::ListJobsReply::default()))
+    }
+
+    async fn list_nodes(
+        &self,
+        _: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesReply>, Status> {
+        self.admit(None).await?;
+        Ok(Response::new(v1::ListNodesReply::default()))
+    }
+
+    async fn job_spec(
+        &self,
+        _: Request<v1::JobSpecRequest>,
+    ) -> Result<Response<v1::JobSpecReply>, Status> {
+        self.admit(None).await?;
+        Ok(Response::new(v1::JobSpecReply::default()))
+    }
+
     async fn describe(
         &self,
         request: Request<v1::DescribeRequest>,

@@ -63,3 +63,16 @@ fn an_empty_path_of_starting_weights_is_refused() {
         &["6:8 model.init: must not be empty"],
     );
 }
+
+#[test]
+fn images_that_small_cnn_cannot_halve_twice_are_refused() {
+    let small = ModelSpec::new(ModelName::SmallCnn, 10);
+    assert_eq!(small.check_images(4, 4), Ok(()));
+    assert_eq!(
+        small.check_images(8, 3).unwrap_err().to_string(),
+        "small_cnn needs images of at least 4x4 pixels, the dataset has 8x3; take a dataset with larger images or another \
+         model.name"
+    );
+    let deep = ModelSpec::new(ModelName::Resnet18, 10);
+    assert_eq!(deep.check_images(1, 1), Ok(()));
+}

@@ -1,19 +1,25 @@
 //! What peers send: parsed once, here; what is missing or malformed is an invalid argument that names it.
 
 use convoy_common::ids::{EpochIndex, Generation, JobId, NodeId, Rank, StepIndex};
+use convoy_common::limits::MAX_LISTED_SKIPPED_STEPS;
 use convoy_common::spec::JobSpec;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_report::Report as FromAgent;
 use convoy_proto::v1::worker_report::Report as FromWorker;
+use convoy_state_machine::command::{AgentRef, Origin};
 use convoy_state_machine::job::Obituary;
 use convoy_state_machine::membership::Standing;
+use convoy_state_machine::node::NodeOffer;
 use convoy_state_machine::records::{
     CheckpointKey, DatasetFingerprint, Digest, Evaluation, Progress, Slice, SliceReport,
 };
+use convoy_state_machine::spec::StoredSpec;
 use convoy_wire::{self as words, MalformedMessage};
 use tonic::Status;
 
-use crate::leader::{AgentHello, AgentReport, SliceWritten, Submission, WorkerHello, WorkerReport};
+use crate::leader::{
+    AgentHello, AgentReport, Note, SliceWritten, Submission, WorkerHello, WorkerReport,
+};
 
 /// Bytes of a SHA-256 or BLAKE3.
 const DIGEST_BYTES: usize = 32;
@@ -38,16 +44,41 @@ pub(in crate::api) fn submission(request: v1::SubmitRequest) -> Result<Submissio
         workers,
     } = request;
     let spec = JobSpec::from_json(&spec_json)
+        .and_then(|spec| StoredSpec::new(&spec))
         .map_err(|errors| Status::invalid_argument(errors.to_string()))?;
-    if client_id.is_empty() {
-        return Err(missing("client_id"));
-    }
     Ok(Submission {
-        client_id,
-        sequence,
+        origin: origin(client_id, sequence).ok_or_else(|| missing("client_id"))?,
         spec,
         workers,
     })
+}
+
+/// Who wants it and how often they wanted something before; none without a client's id.
+pub(in crate::api) fn origin(client_id: String, sequence: u64) -> Option<Origin> {
+    (!client_id.is_empty()).then_some(Origin {
+        client_id,
+        sequence,
+    })
+}
+
+pub(in crate::api) fn note(request: v1::AnnotateRequest) -> Result<Note, Status> {
+    let v1::AnnotateRequest {
+        job_id: job,
+        key,
+        value,
+        client_id,
+        sequence,
+    } = request;
+    Ok(Note {
+        job: job_id(&job)?,
+        key,
+        value,
+        origin: origin(client_id, sequence),
+    })
+}
+
+pub(in crate::api) fn node_id(text: String) -> Result<NodeId, Status> {
+    NodeId::try_from(text).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 pub(in crate::api) fn agent_hello(message: v1::AgentReport) -> Result<AgentHello, Status> {
@@ -56,15 +87,19 @@ pub(in crate::api) fn agent_hello(message: v1::AgentReport) -> Result<AgentHello
             "an agent's session begins with its hello",
         ));
     };
-    let node = NodeId::try_from(hello.node_id)
-        .map_err(|error| Status::invalid_argument(error.to_string()))?;
     Ok(AgentHello {
-        protocol_version: hello.protocol_version,
-        build: hello.build,
-        node,
-        incarnation: hello.incarnation,
-        slots: hello.slots,
-        advertised_host: hello.advertised_host,
+        agent: AgentRef {
+            node: node_id(hello.node_id)?,
+            incarnation: hello.incarnation,
+        },
+        offer: NodeOffer {
+            slots: hello.slots,
+            advertised_host: hello.advertised_host,
+            labels: hello.labels,
+            build: hello.build,
+            protocol_version: hello.protocol_version,
+            worker_memory_bytes: hello.worker_memory_bytes,
+        },
     })
 }
 
@@ -197,7 +232,13 @@ fn progress(wire: v1::Progress) -> Result<Progress, Status> {
         samples: wire.samples,
         step_seconds: wire.step_seconds,
         other_seconds: wire.other_seconds,
-        skipped_steps: wire.skipped_steps.into_iter().map(StepIndex).collect(),
+        skipped_steps: wire
+            .skipped_steps
+            .into_iter()
+            .take(MAX_LISTED_SKIPPED_STEPS)
+            .map(StepIndex)
+            .collect(),
+        skipped: wire.skipped,
     })
 }
 

@@ -4,10 +4,11 @@ use convoy_common::ids::JobId;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive as ToAgent;
 use convoy_proto::v1::worker_directive::Directive as ToWorker;
-use convoy_state_machine::job::JobPhase;
+use convoy_state_machine::job::PhaseName;
 use convoy_state_machine::records::{Checkpoint, Evaluation, Member, Progress, Slice};
 use convoy_state_machine::view::{WorkerStage, WorkerView};
 use convoy_wire as words;
+use convoy_wire::redirect::Redirect;
 use tonic::Status;
 
 use crate::leader::{AgentDirective, DesiredWorker, NumberedView, Refused, WorkerDirective};
@@ -15,13 +16,21 @@ use crate::leader::{AgentDirective, DesiredWorker, NumberedView, Refused, Worker
 pub(in crate::api) fn status(refused: &Refused) -> Status {
     let text = refused.to_string();
     match refused {
+        Refused::NotLeader { leader } => {
+            let leader = leader.clone();
+            Redirect { leader }.status()
+        }
         Refused::NoSuchJob { .. } => Status::not_found(text),
-        Refused::Invalid(_) => Status::invalid_argument(text),
-        Refused::Slow { .. } => Status::resource_exhausted(text),
+        Refused::Invalid(_) | Refused::SequenceReused { .. } => Status::invalid_argument(text),
+        Refused::Slow { .. } | Refused::DiskFull { .. } => Status::resource_exhausted(text),
         // Who was silent comes back: it was paused or cut off, and its next session begins anew.
-        Refused::ShuttingDown | Refused::Silent { .. } => Status::unavailable(text),
+        Refused::ShuttingDown | Refused::Silent { .. } | Refused::NotNow(_) => {
+            Status::unavailable(text)
+        }
         Refused::Replaced { .. } => Status::aborted(text),
-        Refused::State(_) | Refused::Protocol { .. } => Status::failed_precondition(text),
+        Refused::State(_) | Refused::Protocol { .. } | Refused::Change(_) => {
+            Status::failed_precondition(text)
+        }
     }
 }
 
@@ -42,7 +51,7 @@ fn assignment(desired: DesiredWorker) -> v1::Assignment {
     v1::Assignment {
         worker: Some(words::worker_ref(&desired.worker)),
         slot: desired.slot.0,
-        spec_json: desired.spec_json,
+        spec_json: desired.spec_json.to_string(),
     }
 }
 
@@ -115,7 +124,7 @@ pub(in crate::api) fn job_view(numbered: &NumberedView) -> v1::JobView {
     v1::JobView {
         job_id: view.id.to_string(),
         name: view.name.clone(),
-        state: job_state(&view.phase).into(),
+        state: job_state(view.phase.name()).into(),
         reason: view.reason.clone(),
         generation: view.generation.0,
         workers: view.workers.iter().map(worker_view).collect(),
@@ -127,19 +136,19 @@ pub(in crate::api) fn job_view(numbered: &NumberedView) -> v1::JobView {
             .map(|checkpoint| manifest(&view.id, checkpoint))
             .collect(),
         revision: numbered.revision,
-        // There is one leader for the life of this process.
-        term: 0,
+        term: numbered.term,
+        annotations: view.annotations.clone(),
     }
 }
 
-fn job_state(phase: &JobPhase) -> v1::JobState {
+pub(super) fn job_state(phase: PhaseName) -> v1::JobState {
     match phase {
-        JobPhase::Waiting => v1::JobState::Waiting,
-        JobPhase::Forming => v1::JobState::Forming,
-        JobPhase::Training => v1::JobState::Training,
-        JobPhase::Finished { .. } => v1::JobState::Finished,
-        JobPhase::Failed { .. } => v1::JobState::Failed,
-        JobPhase::Cancelled { .. } => v1::JobState::Cancelled,
+        PhaseName::Waiting => v1::JobState::Waiting,
+        PhaseName::Forming => v1::JobState::Forming,
+        PhaseName::Training => v1::JobState::Training,
+        PhaseName::Finished => v1::JobState::Finished,
+        PhaseName::Failed => v1::JobState::Failed,
+        PhaseName::Cancelled => v1::JobState::Cancelled,
     }
 }
 
@@ -186,5 +195,6 @@ fn progress(progress: &Progress) -> v1::Progress {
         step_seconds: progress.step_seconds,
         other_seconds: progress.other_seconds,
         skipped_steps: progress.skipped_steps.iter().map(|step| step.0).collect(),
+        skipped: progress.skipped,
     }
 }

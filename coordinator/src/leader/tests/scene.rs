@@ -3,26 +3,35 @@
 use std::collections::BTreeMap;
 
 use convoy_common::ids::{
-    Attempt, EpochIndex, Generation, JobId, NodeId, Phase, Position, Rank, StepIndex, WorkerRef,
+    Attempt, EpochIndex, Generation, JobId, NodeId, Phase, Position, Rank, ReplicaId as MemberId,
+    StepIndex, WorkerRef,
 };
 use convoy_common::spec::JobSpec;
+use convoy_consensus::ReplicaId;
 use convoy_proto::PROTOCOL_VERSION;
+use convoy_state_machine::Cluster;
+use convoy_state_machine::command::{AgentRef, Origin};
 use convoy_state_machine::job::{JobPhase, Obituary};
 use convoy_state_machine::membership::Standing;
+use convoy_state_machine::node::NodeOffer;
 use convoy_state_machine::records::{
     CheckpointKey, DatasetFingerprint, Digest, Evaluation, Progress, Slice, SliceReport,
 };
+use convoy_state_machine::replica::Replica;
+use convoy_state_machine::spec::StoredSpec;
 use convoy_state_machine::time::Moment;
+use convoy_state_machine::version::ClusterVersion;
 use futures::FutureExt;
 use tokio::sync::{oneshot, watch};
 
 use super::super::{
-    AgentAttach, AgentDirective, AgentHello, AgentReport, ClientRequest, Detached, Event, Leader,
-    Next, NumberedView, Outgoing, Refused, Reply, SessionId, SliceWritten, Submission,
-    WorkerAttach, WorkerDirective, WorkerHello, WorkerReport, channel,
+    AgentAttach, AgentDirective, AgentHello, AgentReport, Beginning, ClientRequest, Detached,
+    Event, Leader, Next, NumberedView, Outgoing, Refused, Reply, SessionId, SliceWritten,
+    Submission, WorkerAttach, WorkerDirective, WorkerHello, WorkerReport, channel,
 };
-use crate::config::EmbeddedConfig;
+use crate::config::Timings;
 use crate::consensus::{InMemoryLog, Log};
+use crate::replication::{Directory, Failure};
 
 const SPEC: &str = r#"{
   "name": "talk", "model": {"name": "small_cnn", "classes": 4},
@@ -32,6 +41,25 @@ const SPEC: &str = r#"{
   "elastic": {"min_workers": 1, "max_workers": 2},
   "checkpoints": {"folder": "/checkpoints"}
 }"#;
+
+/// A coordinator that has not heard yet who leads.
+pub(super) fn beginning<L>(log: L) -> Beginning<L> {
+    let own = Replica {
+        raft_address: "127.0.0.1:7700".to_owned(),
+        api_address: "127.0.0.1:7700".to_owned(),
+        build: "test".to_owned(),
+        supports: ClusterVersion::NEWEST,
+    };
+    Beginning {
+        log,
+        cluster: Cluster::default(),
+        directory: Directory::of_one(ReplicaId(1)),
+        introduction: (MemberId(1), own),
+        timings: Timings::default(),
+        shutdown_ends_agents: true,
+        failure: Failure::default(),
+    }
+}
 
 pub(super) struct Scene<L> {
     leader: Leader<L>,
@@ -70,7 +98,7 @@ impl<L: Log> Scene<L> {
         let (outbound, outgoing, _) = channel();
         drop(outbound);
         let mut scene = Self {
-            leader: Leader::new(log, EmbeddedConfig::default()),
+            leader: Leader::new(beginning(log)),
             now_ms: 0,
             sessions: 0,
             agent: (SessionId(0), outgoing),
@@ -80,18 +108,7 @@ impl<L: Log> Scene<L> {
             attempt: Attempt::default(),
         };
         scene.attach_agent("n1", 2);
-        let (reply, mut answer) = oneshot::channel();
-        let spec: JobSpec = serde_json::from_str(SPEC).unwrap();
-        scene.handle(Event::Client(ClientRequest::Submit {
-            submission: Box::new(Submission {
-                client_id: "cli".to_owned(),
-                sequence: 1,
-                spec,
-                workers: 2,
-            }),
-            reply: Reply(reply),
-        }));
-        assert_eq!(answer.try_recv().unwrap(), Ok(job_id("talk-1")));
+        assert_eq!(scene.submit(1, 2), Ok(job_id("talk-1")));
         let told = scene.read_agent();
         let Some(AgentDirective::Desired(desired)) = told.last() else {
             panic!("{told:?}")
@@ -110,6 +127,27 @@ impl<L: Log> Scene<L> {
         scene.read_all(0);
         scene.read_all(1);
         scene
+    }
+
+    /// Asks as a client; the answer comes at once.
+    pub(super) fn ask<T>(
+        &mut self,
+        request: impl FnOnce(Reply<T>) -> ClientRequest,
+    ) -> Result<T, Refused> {
+        let (reply, mut answer) = oneshot::channel();
+        self.handle(Event::Client(request(Reply(reply))));
+        answer.try_recv().expect("answered at once")
+    }
+
+    /// The client `cli` submits the job of the scene.
+    pub(super) fn submit(&mut self, sequence: u64, workers: u32) -> Result<JobId, Refused> {
+        let spec: JobSpec = serde_json::from_str(SPEC).unwrap();
+        let submission = Box::new(Submission {
+            origin: origin(sequence),
+            spec: StoredSpec::new(&spec).unwrap(),
+            workers,
+        });
+        self.ask(|reply| ClientRequest::Submit { submission, reply })
     }
 
     pub(super) fn handle(&mut self, event: Event) {
@@ -150,12 +188,18 @@ impl<L: Log> Scene<L> {
         let (outbound, outgoing, _gone) = channel();
         let (reply, mut answer) = oneshot::channel();
         let hello = AgentHello {
-            protocol_version: PROTOCOL_VERSION,
-            build: "test".to_owned(),
-            node: node(name),
-            incarnation: 1,
-            slots,
-            advertised_host: "127.0.0.1".to_owned(),
+            agent: AgentRef {
+                node: node(name),
+                incarnation: 1,
+            },
+            offer: NodeOffer {
+                slots,
+                advertised_host: "127.0.0.1".to_owned(),
+                labels: BTreeMap::new(),
+                build: "test".to_owned(),
+                protocol_version: PROTOCOL_VERSION,
+                worker_memory_bytes: None,
+            },
         };
         self.handle(Event::AgentAttach(AgentAttach {
             hello,
@@ -380,12 +424,8 @@ impl<L: Log> Scene<L> {
     }
 
     pub(super) fn watch(&mut self) -> Result<watch::Receiver<NumberedView>, Refused> {
-        let (reply, mut answer) = oneshot::channel();
-        self.handle(Event::Client(ClientRequest::Watch {
-            job: job_id("talk-1"),
-            reply: Reply(reply),
-        }));
-        answer.try_recv().unwrap()
+        let job = job_id("talk-1");
+        self.ask(|reply| ClientRequest::Watch { job, reply })
     }
 }
 
@@ -401,6 +441,14 @@ pub(super) fn closed<D>(outgoing: &mut Outgoing<D>) -> Option<Refused> {
     match outgoing.next().now_or_never() {
         Some(Next::Closed(why)) => Some(why),
         Some(Next::Directive(_) | Next::End) | None => None,
+    }
+}
+
+/// The client `cli`, and how often it wanted something.
+pub(super) fn origin(sequence: u64) -> Origin {
+    Origin {
+        client_id: "cli".to_owned(),
+        sequence,
     }
 }
 
@@ -447,5 +495,6 @@ pub(super) fn progress(step: u64) -> Progress {
         step_seconds: 1.0,
         other_seconds: 0.5,
         skipped_steps: Vec::new(),
+        skipped: 0,
     }
 }

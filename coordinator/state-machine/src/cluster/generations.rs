@@ -2,25 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use convoy_common::ids::{Generation, JobId, ShardIndex};
+use convoy_common::ids::ShardIndex;
 
 use super::Cluster;
-use crate::command::{Formation, Outcome};
-use crate::job::{Job, JobPhase, WorkerProcess};
+use crate::command::{Answer, Fence, Formation, Outcome};
+use crate::job::{Job, JobPhase, PhaseName, WorkerProcess};
 use crate::records::{GenerationRecord, Member};
 use crate::refusal::Refusal;
 
 impl Cluster {
-    pub(super) fn form_generation(&mut self, formation: Formation) -> Result<Outcome, Refusal> {
+    pub(super) fn form_generation(&mut self, formation: Formation) -> Answer {
         self.check_formation(&formation)?;
-        let job = self.known_job_mut(&formation.job)?;
         let Formation {
+            job: id,
             parent,
             attempt,
             members,
             start,
             dataset,
-            ..
         } = formation;
         let number = parent.next();
         let record = GenerationRecord {
@@ -31,9 +30,10 @@ impl Cluster {
             members,
             started: false,
         };
+        let job = self.changed_job(&id)?;
         job.generations.push(record);
         job.dataset = Some(dataset);
-        job.phase = JobPhase::Training;
+        self.jobs.set_phase(&id, JobPhase::Training);
         Ok(Outcome::Formed(number))
     }
 
@@ -42,7 +42,7 @@ impl Cluster {
         check_may_form(job)?;
         check_continues(job, formation)?;
         self.check_members(job, &formation.members)?;
-        check_shards(job.spec.data_shards(), &formation.members)
+        check_shards(job.spec.bounds().data_shards, &formation.members)
     }
 
     fn check_members(&self, job: &Job, members: &[Member]) -> Result<(), Refusal> {
@@ -87,54 +87,36 @@ impl Cluster {
         Ok(())
     }
 
-    pub(super) fn generation_started(
-        &mut self,
-        id: &JobId,
-        generation: Generation,
-    ) -> Result<Outcome, Refusal> {
-        let job = self.training_job_mut(id)?;
-        let current = job.current_generation();
-        match job.generations.last_mut() {
-            Some(newest) if newest.number == generation => {
-                let outcome = if newest.started {
-                    Outcome::Unchanged
-                } else {
-                    Outcome::Done
-                };
-                newest.started = true;
-                Ok(outcome)
-            }
-            Some(_) | None => Err(Refusal::StaleGeneration {
-                job: id.clone(),
-                given: generation,
+    pub(super) fn generation_started(&mut self, by: &Fence) -> Answer {
+        let (job, generation) = self.fenced(by)?;
+        let (given, current) = (generation.number, job.current_generation());
+        if given != current {
+            return Err(Refusal::StaleGeneration {
+                job: job.id.clone(),
+                given,
                 current,
-            }),
-        }
-    }
-
-    pub(super) fn training_job_mut(&mut self, id: &JobId) -> Result<&mut Job, Refusal> {
-        let job = self.open_job_mut(id)?;
-        if job.phase != JobPhase::Training {
-            let phase = job.phase.clone();
-            return Err(Refusal::WrongPhase {
-                job: id.clone(),
-                phase,
-                wanted: "training",
             });
         }
-        Ok(job)
+        if generation.started {
+            return Ok(Outcome::Unchanged);
+        }
+        let newest = self.changed_job(&by.worker.job)?.generations.last_mut();
+        if let Some(newest) = newest {
+            newest.started = true;
+        }
+        Ok(Outcome::Done)
     }
 }
 
 /// The job has slots and is not over.
 fn check_may_form(job: &Job) -> Result<(), Refusal> {
-    let (id, phase) = (job.id.clone(), job.phase.clone());
+    let (id, phase) = (job.id.clone(), job.phase.name());
     match &job.phase {
         JobPhase::Forming | JobPhase::Training => Ok(()),
         JobPhase::Waiting => Err(Refusal::WrongPhase {
             job: id,
             phase,
-            wanted: "forming",
+            wanted: PhaseName::Forming,
         }),
         JobPhase::Finished { .. } | JobPhase::Failed { .. } | JobPhase::Cancelled { .. } => {
             Err(Refusal::JobOver { job: id, phase })

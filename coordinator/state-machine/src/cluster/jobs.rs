@@ -1,101 +1,100 @@
-//! Jobs come and go: submission, cancellation, the end.
+//! Jobs come and go: submission, notes, cancellation, the end.
 
 use std::collections::BTreeMap;
 
-use convoy_common::ids::{JobId, StepIndex};
-use convoy_common::spec::JobSpec;
+use convoy_common::ids::{Generation, JobId, StepIndex};
 
-use super::{ClientRecord, Cluster};
-use crate::command::Outcome;
+use super::Cluster;
+use crate::command::{Answer, Outcome};
 use crate::job::{Job, JobPhase};
-use crate::limits::{MAX_CLIENTS, MAX_OPEN_JOBS};
+use crate::limits::{MAX_ANNOTATIONS, MAX_ENDED_JOBS, MAX_OPEN_JOBS};
 use crate::refusal::Refusal;
+use crate::spec::StoredSpec;
+use crate::text::{Text, cut_reason};
 
 impl Cluster {
-    pub(super) fn submit_job(
-        &mut self,
-        client_id: String,
-        sequence: u64,
-        spec: JobSpec,
-        workers: u32,
-    ) -> Result<Outcome, Refusal> {
-        if let Some(client) = self.clients.get_mut(&client_id) {
-            if sequence == client.sequence {
-                client.last_heard = self.applied;
-                return Ok(Outcome::Submitted(client.job.clone()));
-            }
-            if sequence < client.sequence {
-                let newest = client.sequence;
-                return Err(Refusal::StaleSequence {
-                    client_id,
-                    given: sequence,
-                    newest,
-                });
-            }
+    pub(super) fn submit_job(&mut self, spec: StoredSpec, workers: u32) -> Answer {
+        if let Err(why) = spec.bounds().check(workers) {
+            let name = spec.name().to_owned();
+            return Err(Refusal::Workers { name, why });
         }
-        if let Err(why) = spec.check_workers(workers) {
-            return Err(Refusal::Workers {
-                name: spec.name,
-                why,
-            });
-        }
-        let open = self
-            .jobs
-            .values()
-            .filter(|job| !job.phase.is_over())
-            .count();
+        let open = self.jobs.open_len();
         if open >= MAX_OPEN_JOBS {
             return Err(Refusal::TooManyOpenJobs { open });
         }
         let number = self.newest_job + 1;
-        let Ok(id) = JobId::try_from(format!("{}-{number}", spec.name)) else {
-            return Err(Refusal::InvalidName { name: spec.name });
+        let Ok(id) = JobId::try_from(format!("{}-{number}", spec.name())) else {
+            let name = spec.name().to_owned();
+            return Err(Refusal::InvalidName { name });
         };
         self.newest_job = number;
-        self.jobs
-            .insert(id.clone(), new_job(id.clone(), number, spec, workers));
-        self.remember_client(client_id, sequence, id.clone());
+        self.jobs.insert(new_job(id.clone(), number, spec, workers));
+        if self.jobs.len() - self.jobs.open_len() > MAX_ENDED_JOBS {
+            self.jobs.forget_oldest_ended();
+        }
         Ok(Outcome::Submitted(id))
     }
 
-    fn remember_client(&mut self, client_id: String, sequence: u64, job: JobId) {
-        let record = ClientRecord {
-            sequence,
-            job,
-            last_heard: self.applied,
-        };
-        self.clients.insert(client_id, record);
-        if self.clients.len() > MAX_CLIENTS {
-            let quietest = self
-                .clients
-                .iter()
-                .min_by_key(|(_, client)| client.last_heard);
-            if let Some(id) = quietest.map(|(id, _)| id.clone()) {
-                self.clients.remove(&id);
-            }
-        }
-    }
-
-    pub(super) fn cancel_job(&mut self, id: &JobId, reason: String) -> Result<Outcome, Refusal> {
-        if let JobPhase::Cancelled { .. } = self.known_job(id)?.phase {
+    pub(super) fn annotate_job(
+        &mut self,
+        id: &JobId,
+        key: String,
+        value: Option<String>,
+    ) -> Answer {
+        Text::AnnotationKey.check(&key)?;
+        let known = &self.known_job(id)?.annotations;
+        if known.get(&key) == value.as_ref() {
             return Ok(Outcome::Unchanged);
         }
-        self.open_job_mut(id)?.phase = JobPhase::Cancelled { reason };
+        let Some(value) = value else {
+            self.changed_job(id)?.annotations.remove(&key);
+            return Ok(Outcome::Done);
+        };
+        Text::AnnotationValue.check(&value)?;
+        let annotations = known.len();
+        if annotations >= MAX_ANNOTATIONS && !known.contains_key(&key) {
+            return Err(Refusal::TooManyAnnotations {
+                job: id.clone(),
+                annotations,
+            });
+        }
+        self.changed_job(id)?.annotations.insert(key, value);
         Ok(Outcome::Done)
     }
 
-    pub(super) fn fail_job(&mut self, id: &JobId, reason: String) -> Result<Outcome, Refusal> {
-        self.open_job_mut(id)?.phase = JobPhase::Failed { reason };
+    pub(super) fn cancel_job(&mut self, id: &JobId, reason: String) -> Answer {
+        if let JobPhase::Cancelled { .. } = self.known_job(id)?.phase {
+            return Ok(Outcome::Unchanged);
+        }
+        self.open_job(id)?;
+        let reason = cut_reason(reason);
+        self.jobs.set_phase(id, JobPhase::Cancelled { reason });
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn fail_job(&mut self, id: &JobId, reason: String) -> Answer {
+        self.open_job(id)?;
+        let reason = cut_reason(reason);
+        self.jobs.set_phase(id, JobPhase::Failed { reason });
         Ok(Outcome::Done)
     }
 
     pub(super) fn finish_job(
         &mut self,
         id: &JobId,
+        generation: Generation,
         evaluation: Option<StepIndex>,
         checkpoint: StepIndex,
-    ) -> Result<Outcome, Refusal> {
-        let job = self.training_job_mut(id)?;
+    ) -> Answer {
+        let job = self.training_job(id)?;
+        let current = job.newest_started().map(|newest| newest.number);
+        if current != Some(generation) {
+            return Err(Refusal::StaleGeneration {
+                job: id.clone(),
+                given: generation,
+                current: current.unwrap_or_default(),
+            });
+        }
         let last = job.last_checkpoint();
         if last.is_none_or(|last| last.key.step != checkpoint) {
             let last = last.map(|last| last.key.step);
@@ -119,15 +118,16 @@ impl Cluster {
                 last,
             });
         }
-        job.phase = JobPhase::Finished {
+        let phase = JobPhase::Finished {
             evaluation,
             checkpoint,
         };
+        self.jobs.set_phase(id, phase);
         Ok(Outcome::Done)
     }
 }
 
-fn new_job(id: JobId, number: u64, spec: JobSpec, wanted: u32) -> Job {
+fn new_job(id: JobId, number: u64, spec: StoredSpec, wanted: u32) -> Job {
     Job {
         id,
         number,
@@ -140,5 +140,6 @@ fn new_job(id: JobId, number: u64, spec: JobSpec, wanted: u32) -> Job {
         progress: None,
         evaluations: Vec::new(),
         checkpoints: Vec::new(),
+        annotations: BTreeMap::new(),
     }
 }

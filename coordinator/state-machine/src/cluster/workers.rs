@@ -5,23 +5,19 @@ use std::collections::BTreeSet;
 use convoy_common::ids::{JobId, NodeId, SlotIndex, WorkerId, WorkerRef};
 
 use super::Cluster;
-use crate::command::Outcome;
-use crate::job::{AssignedWorker, Job, JobPhase, Obituary, WorkerProcess};
+use crate::command::{AgentRef, Answer, Outcome};
+use crate::job::{AssignedWorker, JobPhase, Obituary, PhaseName, WorkerProcess};
 use crate::node::NodeState;
 use crate::refusal::Refusal;
+use crate::text::{cut_obituary, cut_path};
 
 impl Cluster {
-    pub(super) fn place_workers(
-        &mut self,
-        id: &JobId,
-        slots: &[(NodeId, SlotIndex)],
-    ) -> Result<Outcome, Refusal> {
+    pub(super) fn place_workers(&mut self, id: &JobId, slots: &[(NodeId, SlotIndex)]) -> Answer {
         self.check_placement(id, slots)?;
-        let mut incarnation = self.newest_incarnation;
-        let job = self.known_job_mut(id)?;
         let mut placed = Vec::with_capacity(slots.len());
         for (worker, (node, slot)) in (0..).map(WorkerId).zip(slots) {
-            incarnation = incarnation.next();
+            let incarnation = self.newest_incarnation.next();
+            self.newest_incarnation = incarnation;
             let (node, slot) = (node.clone(), *slot);
             let assigned = AssignedWorker {
                 incarnation,
@@ -29,26 +25,24 @@ impl Cluster {
                 slot,
                 process: WorkerProcess::Assigned,
             };
-            job.workers.insert(worker, assigned);
+            self.jobs.assign(id, worker, assigned);
             placed.push(WorkerRef {
                 job: id.clone(),
                 worker,
                 incarnation,
             });
         }
-        job.phase = JobPhase::Forming;
-        self.newest_incarnation = incarnation;
+        self.jobs.set_phase(id, JobPhase::Forming);
         Ok(Outcome::Placed(placed))
     }
 
     fn check_placement(&self, id: &JobId, slots: &[(NodeId, SlotIndex)]) -> Result<(), Refusal> {
         let job = self.known_job(id)?;
         if job.phase != JobPhase::Waiting {
-            let phase = job.phase.clone();
             return Err(Refusal::WrongPhase {
                 job: id.clone(),
-                phase,
-                wanted: "waiting",
+                phase: job.phase.name(),
+                wanted: PhaseName::Waiting,
             });
         }
         if slots.len() != job.wanted as usize {
@@ -59,11 +53,10 @@ impl Cluster {
                 wanted,
             });
         }
-        let holders = self.slot_holders();
         let mut named = BTreeSet::new();
         for (node_id, slot) in slots {
             self.check_slot(node_id, *slot)?;
-            if let Some(holder) = holders.get(&(node_id.clone(), *slot)) {
+            if let Some(holder) = self.slot_holder(node_id, *slot) {
                 let (node, holder) = (node_id.clone(), holder.clone());
                 return Err(Refusal::SlotTaken {
                     node,
@@ -91,11 +84,12 @@ impl Cluster {
                 reason: reason.clone(),
             });
         }
-        if slot.0 >= node.slots {
+        let slots = node.offer.slots;
+        if slot.0 >= slots {
             return Err(Refusal::NoSuchSlot {
                 node: id.clone(),
                 slot,
-                slots: node.slots,
+                slots,
             });
         }
         Ok(())
@@ -103,49 +97,39 @@ impl Cluster {
 
     pub(super) fn worker_started(
         &mut self,
+        agent: &AgentRef,
         worker: &WorkerRef,
         pid: u32,
         log_path: String,
-    ) -> Result<Outcome, Refusal> {
-        let assigned = self.current_worker_mut(worker)?;
-        match &assigned.process {
-            WorkerProcess::Assigned => {
-                assigned.process = WorkerProcess::Started { pid, log_path };
-                Ok(Outcome::Done)
+    ) -> Answer {
+        match &self.fenced_process(agent, worker)?.process {
+            WorkerProcess::Assigned => {}
+            WorkerProcess::Started { .. } => return Ok(Outcome::Unchanged),
+            WorkerProcess::Ended(Obituary { how, .. }) => {
+                return Err(Refusal::WorkerHasEnded {
+                    worker: worker.clone(),
+                    how: how.clone(),
+                });
             }
-            WorkerProcess::Started { .. } => Ok(Outcome::Unchanged),
-            WorkerProcess::Ended(Obituary { how, .. }) => Err(Refusal::WorkerHasEnded {
-                worker: worker.clone(),
-                how: how.clone(),
-            }),
         }
+        let log_path = cut_path(log_path);
+        let workers = &mut self.changed_job(&worker.job)?.workers;
+        if let Some(assigned) = workers.get_mut(&worker.worker) {
+            assigned.process = WorkerProcess::Started { pid, log_path };
+        }
+        Ok(Outcome::Done)
     }
 
     pub(super) fn worker_ended(
         &mut self,
+        agent: &AgentRef,
         worker: &WorkerRef,
         obituary: Obituary,
-    ) -> Result<Outcome, Refusal> {
-        let assigned = self.current_worker_mut(worker)?;
-        if !assigned.is_live() {
+    ) -> Answer {
+        if !self.fenced_process(agent, worker)?.is_live() {
             return Ok(Outcome::Unchanged);
         }
-        assigned.process = WorkerProcess::Ended(obituary);
+        self.jobs.end_worker(worker, cut_obituary(obituary));
         Ok(Outcome::Done)
-    }
-
-    fn current_worker_mut(&mut self, worker: &WorkerRef) -> Result<&mut AssignedWorker, Refusal> {
-        self.current_worker(worker)?;
-        let workers = self
-            .jobs
-            .get_mut(&worker.job)
-            .map(|job: &mut Job| &mut job.workers);
-        workers
-            .and_then(|workers| workers.get_mut(&worker.worker))
-            .ok_or_else(|| Refusal::UnknownWorker {
-                job: worker.job.clone(),
-                worker: worker.worker,
-                workers: 0,
-            })
     }
 }

@@ -1,37 +1,34 @@
 //! A small cluster and short ways to say what happens to it.
 
+use std::collections::BTreeMap;
+
 use convoy_common::ids::{
     Attempt, EpochIndex, Generation, Incarnation, JobId, NodeId, Phase, Position, Rank, SlotIndex,
     StepIndex, WorkerId, WorkerRef,
 };
 use convoy_common::partition::owned_shards;
-use convoy_common::spec::JobSpec;
 
-use crate::command::{Command, Formation, Outcome};
+use crate::command::{AgentRef, Command, Envelope, Fence, Formation, Outcome};
 use crate::job::{Job, Obituary};
 use crate::membership::Standing;
+use crate::node::NodeOffer;
 use crate::records::{
     CheckpointKey, DatasetFingerprint, Digest, Evaluation, Member, Progress, Slice, SliceReport,
 };
+use crate::spec::StoredSpec;
 use crate::{Cluster, Refusal};
 
 pub(super) const SHARDS: u32 = 4;
 
-/// A spec with four data shards for one to four workers.
-pub(super) fn spec() -> JobSpec {
-    let text = r#"{
+/// A spec with four data shards for one to four workers. Its text stands for a longer one, which nobody here reads.
+pub(super) fn spec() -> StoredSpec {
+    let spec = serde_json::json!({
+        "json": r#"{"name":"digits"}"#,
         "name": "digits",
-        "model": { "name": "small_cnn", "classes": 10 },
-        "data": {
-            "format": "idx", "train_images": "/d/a", "train_labels": "/d/b", "test_images": "/d/c", "test_labels": "/d/d",
-            "mean": [0.5], "std": [0.25]
-        },
-        "training": { "epochs": 3, "global_batch": 64, "data_shards": 4 },
-        "optimizer": { "name": "sgd", "learning_rate": 0.1 },
-        "elastic": { "min_workers": 1, "max_workers": 4 },
-        "checkpoints": { "folder": "/c" }
-    }"#;
-    serde_json::from_str(text).unwrap()
+        "bounds": { "data_shards": SHARDS, "min_workers": 1, "max_workers": 4 },
+        "epochs": 3,
+    });
+    serde_json::from_value(spec).unwrap()
 }
 
 pub(super) fn node(name: &str) -> NodeId {
@@ -71,22 +68,70 @@ pub(super) fn standing(step: u64) -> Standing {
     }
 }
 
-pub(super) fn submit(sequence: u64, workers: u32) -> Command {
-    Command::SubmitJob {
-        client_id: "cli".to_owned(),
-        sequence,
-        spec: Box::new(spec()),
+pub(super) fn submit(sequence: u64, workers: u32) -> Envelope {
+    let command = Command::SubmitJob {
+        spec: spec(),
         workers,
+    };
+    command.from_client("cli", sequence)
+}
+
+pub(super) fn annotate(job: &JobId, key: &str, value: Option<&str>) -> Command {
+    Command::AnnotateJob {
+        job: job.clone(),
+        key: key.to_owned(),
+        value: value.map(str::to_owned),
+    }
+}
+
+pub(super) fn agent(name: &str, incarnation: u64) -> AgentRef {
+    AgentRef {
+        node: node(name),
+        incarnation,
+    }
+}
+
+pub(super) fn offer(slots: u32) -> NodeOffer {
+    NodeOffer {
+        slots,
+        advertised_host: "127.0.0.1".to_owned(),
+        labels: BTreeMap::from([("rack".to_owned(), "r1".to_owned())]),
+        build: "convoy test".to_owned(),
+        protocol_version: 1,
+        worker_memory_bytes: Some(1 << 30),
     }
 }
 
 pub(super) fn register(name: &str, incarnation: u64, slots: u32) -> Command {
-    let advertised_host = "127.0.0.1".to_owned();
     Command::RegisterNode {
-        node: node(name),
-        incarnation,
-        slots,
-        advertised_host,
+        agent: agent(name, incarnation),
+        offer: offer(slots),
+    }
+}
+
+pub(super) fn lose(name: &str, incarnation: u64) -> Command {
+    Command::NodeLost {
+        agent: agent(name, incarnation),
+        reason: "silent".to_owned(),
+    }
+}
+
+/// The first agent of node `a` reports a start.
+pub(super) fn started(worker: WorkerRef) -> Command {
+    Command::WorkerStarted {
+        agent: agent("a", 1),
+        worker,
+        pid: 5,
+        log_path: "/log".to_owned(),
+    }
+}
+
+/// The first agent of node `a` reports an end.
+pub(super) fn ended(worker: WorkerRef) -> Command {
+    Command::WorkerEnded {
+        agent: agent("a", 1),
+        worker,
+        obituary: killed(),
     }
 }
 
@@ -116,6 +161,15 @@ pub(super) fn worker(id: &JobId, worker: u32, incarnation: u64) -> WorkerRef {
         job: id.clone(),
         worker: WorkerId(worker),
         incarnation: Incarnation(incarnation),
+    }
+}
+
+/// What worker 0 in its first life says about this generation, which attempt 1 formed.
+pub(super) fn by(id: &JobId, generation: u64) -> Fence {
+    Fence {
+        worker: worker(id, 0, 1),
+        generation: Generation(generation),
+        attempt: attempt(1),
     }
 }
 
@@ -156,6 +210,7 @@ pub(super) fn progress(step: u64) -> Progress {
         step_seconds: 1.0,
         other_seconds: 0.5,
         skipped_steps: Vec::new(),
+        skipped: 0,
     }
 }
 
@@ -222,10 +277,8 @@ impl Story {
     pub(super) fn training() -> Self {
         let mut story = Self::placed();
         story.ok(Command::FormGeneration(formation(story.job(), 1, 0)));
-        story.ok(Command::GenerationStarted {
-            job: story.id.clone(),
-            generation: Generation(1),
-        });
+        let by = by(&story.id, 1);
+        story.ok(Command::GenerationStarted { by });
         story
     }
 
@@ -233,30 +286,21 @@ impl Story {
         self.cluster.job(&self.id).unwrap()
     }
 
-    pub(super) fn ok(&mut self, command: Command) -> Outcome {
+    pub(super) fn ok(&mut self, command: impl Into<Envelope>) -> Outcome {
         self.cluster.apply(command).unwrap()
     }
 
     /// The command is refused with exactly this, and changes nothing.
-    pub(super) fn refused(&mut self, command: Command, expected: &Refusal) {
-        let before: Vec<Job> = self.cluster.jobs().cloned().collect();
-        let nodes: Vec<_> = self
-            .cluster
-            .nodes()
-            .map(|(id, node)| (id.clone(), node.clone()))
-            .collect();
+    pub(super) fn refused(&mut self, command: impl Into<Envelope>, expected: &Refusal) {
+        let before = self.cluster.clone();
         let refusal = self.cluster.apply(command).unwrap_err();
         assert_eq!(&refusal, expected, "{refusal}");
         assert!(
-            before.iter().eq(self.cluster.jobs()),
+            before.jobs().eq(self.cluster.jobs()),
             "a refused command changed a job"
         );
-        let after = self
-            .cluster
-            .nodes()
-            .map(|(id, node)| (id.clone(), node.clone()));
         assert!(
-            nodes.into_iter().eq(after),
+            before.nodes().eq(self.cluster.nodes()),
             "a refused command changed a node"
         );
     }

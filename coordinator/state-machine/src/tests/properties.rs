@@ -2,22 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use convoy_common::ids::{Generation, JobId, StepIndex, WorkerId};
+use convoy_common::ids::{Generation, Incarnation, JobId, ReplicaId, StepIndex, WorkerId};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::fixtures::*;
-use crate::Cluster;
-use crate::command::Command;
+use crate::command::{Answer, Command, Envelope, Fence, Outcome};
 use crate::job::{Job, JobPhase};
 use crate::placement::{Decision, decide};
 use crate::records::{CheckpointKey, GenerationRecord};
+use crate::replica::Replica;
+use crate::version::ClusterVersion;
+use crate::{Cluster, Refusal, codec};
 
 /// What is tried next. Jobs are named by their place among all, so that many tries hit.
 #[derive(Clone, Debug)]
 enum Try {
     Submit {
-        sequence: u64,
         workers: u32,
     },
     Register {
@@ -28,6 +29,12 @@ enum Try {
     Lose {
         node: u8,
         incarnation: u64,
+    },
+    Version(u32),
+    Member {
+        replica: u64,
+        supports: u32,
+        comes: bool,
     },
     OnJob {
         job: usize,
@@ -52,16 +59,31 @@ enum OnJob {
     },
     Cancel,
     Fail,
+    Annotate {
+        key: u8,
+        value: Option<u8>,
+    },
     Report {
         step: u64,
+        stale: Stale,
         what: Report,
     },
+}
+
+/// What is wrong with a report's fence.
+#[derive(Clone, Copy, Debug)]
+enum Stale {
+    Nothing,
+    Incarnation,
+    Generation,
+    Attempt,
 }
 
 /// What a running generation reports.
 #[derive(Clone, Debug)]
 enum Report {
     Start,
+    Progress,
     Evaluation { correct: u64 },
     Commit { weights: u8, last: bool },
     Written,
@@ -71,16 +93,30 @@ enum Report {
 fn tries() -> impl Strategy<Value = Try> {
     let (node, incarnation) = (|| 0u8..3, || 1u64..4);
     prop_oneof![
-        2 => (1u64..9, 0u32..6).prop_map(|(sequence, workers)| Try::Submit { sequence, workers }),
+        2 => (0u32..6).prop_map(|workers| Try::Submit { workers }),
         2 => (node(), incarnation(), 0u32..4)
             .prop_map(|(node, incarnation, slots)| Try::Register { node, incarnation, slots }),
         1 => (node(), incarnation()).prop_map(|(node, incarnation)| Try::Lose { node, incarnation }),
-        20 => (0usize..4, on_job()).prop_map(|(job, what)| Try::OnJob { job, what }),
+        1 => (0u32..3).prop_map(Try::Version),
+        1 => (0u64..3, 0u32..3, any::<bool>())
+            .prop_map(|(replica, supports, comes)| Try::Member { replica, supports, comes }),
+        24 => (0usize..4, on_job()).prop_map(|(job, what)| Try::OnJob { job, what }),
     ]
+}
+
+/// Who wants it: nobody in particular, or a client with this sequence.
+fn origins() -> impl Strategy<Value = Option<(u8, u64)>> {
+    prop::option::weighted(0.4, (0u8..3, 1u64..12))
 }
 
 fn on_job() -> impl Strategy<Value = OnJob> {
     let slots = prop::collection::vec((0u8..3, 0u32..4), 1..4);
+    let stale = prop_oneof![
+        7 => Just(Stale::Nothing),
+        1 => Just(Stale::Incarnation),
+        1 => Just(Stale::Generation),
+        1 => Just(Stale::Attempt),
+    ];
     prop_oneof![
         4 => Just(OnJob::Place),
         1 => slots.prop_map(|slots| OnJob::PlaceAnywhere { slots }),
@@ -88,13 +124,15 @@ fn on_job() -> impl Strategy<Value = OnJob> {
         4 => (0u64..9, 0u64..20, prop::bool::weighted(0.2))
             .prop_map(|(counter, start, shift_shards)| OnJob::Form { counter, start, shift_shards }),
         1 => prop_oneof![Just(OnJob::Cancel), Just(OnJob::Fail)],
-        12 => (0u64..20, report()).prop_map(|(step, what)| OnJob::Report { step, what }),
+        2 => (0u8..3, prop::option::of(0u8..3)).prop_map(|(key, value)| OnJob::Annotate { key, value }),
+        14 => (0u64..20, stale, report()).prop_map(|(step, stale, what)| OnJob::Report { step, stale, what }),
     ]
 }
 
 fn report() -> impl Strategy<Value = Report> {
     prop_oneof![
         Just(Report::Start),
+        Just(Report::Progress),
         (0u64..120).prop_map(|correct| Report::Evaluation { correct }),
         (0u8..2, any::<bool>()).prop_map(|(weights, last)| Report::Commit { weights, last }),
         Just(Report::Written),
@@ -107,29 +145,43 @@ fn named(number: u8) -> &'static str {
 }
 
 fn command(cluster: &Cluster, attempt: Try) -> Option<Command> {
-    match attempt {
-        Try::Submit { sequence, workers } => Some(submit(sequence, workers)),
+    Some(match attempt {
+        Try::Submit { workers } => Command::SubmitJob {
+            spec: spec(),
+            workers,
+        },
         Try::Register {
             node,
             incarnation,
             slots,
-        } => Some(register(named(node), incarnation, slots)),
-        Try::Lose {
-            node: number,
-            incarnation,
-        } => {
-            let reason = "silent".to_owned();
-            Some(Command::NodeLost {
-                node: node(named(number)),
-                incarnation,
-                reason,
-            })
-        }
+        } => register(named(node), incarnation, slots),
+        Try::Lose { node, incarnation } => lose(named(node), incarnation),
+        Try::Version(version) => Command::SetClusterVersion {
+            version: ClusterVersion(version),
+        },
+        Try::Member {
+            replica,
+            supports,
+            comes,
+        } => member(ReplicaId(replica), supports, comes),
         Try::OnJob { job, what } => {
             let found = cluster.jobs().nth(job)?;
-            on_job_command(cluster, found, found.id.clone(), what)
+            return on_job_command(cluster, found, found.id.clone(), what);
         }
+    })
+}
+
+fn member(replica: ReplicaId, supports: u32, comes: bool) -> Command {
+    if !comes {
+        return Command::RemoveMember { replica };
     }
+    let member = Replica {
+        raft_address: "r:1".to_owned(),
+        api_address: "a:1".to_owned(),
+        build: "b".to_owned(),
+        supports: ClusterVersion(supports),
+    };
+    Command::SetMember { replica, member }
 }
 
 fn on_job_command(cluster: &Cluster, found: &Job, job: JobId, what: OnJob) -> Option<Command> {
@@ -148,7 +200,10 @@ fn on_job_command(cluster: &Cluster, found: &Job, job: JobId, what: OnJob) -> Op
         OnJob::End { worker, older } => {
             let mut worker = found.worker_ref(WorkerId(worker))?;
             worker.incarnation.0 -= u64::from(older);
+            let node = &found.workers.get(&worker.worker)?.node;
+            let incarnation = cluster.node(node)?.incarnation;
             Some(Command::WorkerEnded {
+                agent: agent(node.as_str(), incarnation),
                 worker,
                 obituary: killed(),
             })
@@ -172,71 +227,92 @@ fn on_job_command(cluster: &Cluster, found: &Job, job: JobId, what: OnJob) -> Op
             job,
             reason: "disk full".to_owned(),
         }),
-        OnJob::Report { step, what } => report_command(found, job, StepIndex(step), what),
+        OnJob::Annotate { key, value } => {
+            let value = value.map(|value| value.to_string());
+            Some(annotate(&job, &key.to_string(), value.as_deref()))
+        }
+        OnJob::Report { step, stale, what } => {
+            let by = fence(found, stale)?;
+            report_command(found, job, by, StepIndex(step), what)
+        }
     }
 }
 
-fn report_command(found: &Job, job: JobId, step: StepIndex, what: Report) -> Option<Command> {
-    let generation = found.current_generation();
+fn fence(found: &Job, stale: Stale) -> Option<Fence> {
+    let newest = found.newest_generation()?;
+    let mut fence = Fence {
+        worker: newest.members.first()?.worker.clone(),
+        generation: newest.number,
+        attempt: newest.attempt,
+    };
+    match stale {
+        Stale::Nothing => {}
+        Stale::Incarnation => fence.worker.incarnation.0 -= 1,
+        Stale::Generation => fence.generation.0 -= 1,
+        Stale::Attempt => fence.attempt.term -= 1,
+    }
+    Some(fence)
+}
+
+fn report_command(
+    found: &Job,
+    job: JobId,
+    by: Fence,
+    step: StepIndex,
+    what: Report,
+) -> Option<Command> {
+    let generation = by.generation;
     Some(match what {
-        Report::Start => Command::GenerationStarted { job, generation },
-        Report::Evaluation { correct } => {
-            let evaluation = evaluation(step.0, correct);
-            Command::RecordEvaluation {
-                job,
-                generation,
-                evaluation,
-            }
-        }
+        Report::Start => Command::GenerationStarted { by },
+        Report::Progress => Command::RecordProgress {
+            by,
+            progress: progress(step.0),
+        },
+        Report::Evaluation { correct } => Command::RecordEvaluation {
+            by,
+            evaluation: evaluation(step.0, correct),
+        },
         Report::Commit { weights, last } => {
-            let newest = found.newest_generation()?;
-            let attempt = newest.attempt;
+            let members = &found.newest_generation()?.members;
             let key = CheckpointKey {
                 generation,
-                attempt,
+                attempt: by.attempt,
                 ..checkpoint(step.0, last)
             };
-            let slices = newest
-                .members
-                .iter()
-                .map(|member| slice(member.rank.0, weights));
+            let slices = members.iter().map(|member| slice(member.rank.0, weights));
             Command::CommitCheckpoint {
-                job,
+                worker: by.worker,
                 key,
                 slices: slices.collect(),
             }
         }
-        Report::Written => {
-            let step = found.last_checkpoint().map_or(step, |last| last.key.step);
-            Command::ManifestWritten {
-                job,
-                generation,
-                step,
-            }
-        }
-        Report::Finish => {
-            let checkpoint = found.last_checkpoint()?.key.step;
-            let evaluation = found.evaluations.last().map(|last| last.step);
-            Command::FinishJob {
-                job,
-                evaluation,
-                checkpoint,
-            }
-        }
+        Report::Written => Command::ManifestWritten {
+            by,
+            step: found.last_checkpoint().map_or(step, |last| last.key.step),
+        },
+        Report::Finish => Command::FinishJob {
+            job,
+            generation,
+            evaluation: found.evaluations.last().map(|last| last.step),
+            checkpoint: found.last_checkpoint()?.key.step,
+        },
     })
 }
 
-/// A job without its workers' processes: those end after the job did.
+/// A job without what may change after its end: its workers' processes and notes.
 fn without_processes(job: &Job) -> Job {
     Job {
         workers: BTreeMap::new(),
+        annotations: BTreeMap::new(),
         ..job.clone()
     }
 }
 
 fn check_invariants(before: &Cluster, after: &Cluster) {
-    let live = after.live_workers().count();
-    assert_eq!(after.slot_holders().len(), live, "a slot has two owners");
+    after.check_orders();
+    let live = after.jobs().flat_map(Job::live_workers).count();
+    assert_eq!(after.slot_holders().count(), live, "a slot has two owners");
+    assert!(after.version() >= before.version(), "the version fell");
     let incarnations: BTreeSet<_> = after
         .jobs()
         .flat_map(|job| job.workers.values().map(|worker| worker.incarnation))
@@ -303,29 +379,108 @@ fn continues(before: &[GenerationRecord], after: &[GenerationRecord]) -> bool {
         == before.len()
 }
 
+/// The newest sequence and answer of each client, as they should be remembered.
+type Clients = BTreeMap<String, (u64, Answer)>;
+
+/// What the clients' memory asks of an answer; true when the command must have run.
+fn check_answer(clients: &mut Clients, envelope: &Envelope, answer: &Answer) -> bool {
+    let Some(origin) = &envelope.origin else {
+        return true;
+    };
+    match clients.get(&origin.client_id) {
+        Some((newest, first)) if *newest == origin.sequence => {
+            assert_eq!(answer, first, "repeated {origin:?}");
+            false
+        }
+        Some((newest, _)) if *newest > origin.sequence => {
+            let stale = Refusal::StaleSequence {
+                client_id: origin.client_id.clone(),
+                given: origin.sequence,
+                newest: *newest,
+            };
+            assert_eq!(answer, &Err(stale));
+            false
+        }
+        Some(_) | None => {
+            let newest = (origin.sequence, answer.clone());
+            clients.insert(origin.client_id.clone(), newest);
+            true
+        }
+    }
+}
+
+/// Every placement gives larger incarnations than any before.
+fn check_incarnations(newest: &mut Incarnation, answer: &Answer) {
+    if let Ok(Outcome::Placed(workers)) = answer {
+        for worker in workers {
+            assert!(worker.incarnation > *newest, "{worker} after {newest}");
+            *newest = worker.incarnation;
+        }
+    }
+}
+
+/// A history that happened: the log, and the state at its end.
+fn happen(history: Vec<(Try, Option<(u8, u64)>)>) -> (Vec<Envelope>, Cluster) {
+    let mut cluster = Cluster::default();
+    let (mut log, mut clients, mut newest) = (Vec::new(), Clients::new(), Incarnation(0));
+    for (attempt, origin) in history {
+        let Some(command) = command(&cluster, attempt) else {
+            continue;
+        };
+        let envelope = match origin {
+            Some((client, sequence)) => command.from_client(format!("c{client}"), sequence),
+            None => command.into(),
+        };
+        log.push(envelope.clone());
+        let before = cluster.clone();
+        let answer = cluster.apply(envelope.clone());
+        let ran = check_answer(&mut clients, &envelope, &answer);
+        if ran {
+            check_incarnations(&mut newest, &answer);
+        }
+        if answer.is_err() || !ran {
+            assert!(before.jobs().eq(cluster.jobs()) && before.nodes().eq(cluster.nodes()));
+        }
+        check_invariants(&before, &cluster);
+    }
+    (log, cluster)
+}
+
+fn bytes(cluster: &Cluster) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::write_snapshot(cluster, &mut bytes).unwrap();
+    bytes
+}
+
+/// Applies what others would read from their log.
+fn replay(mut replica: Cluster, log: &[Envelope]) -> Cluster {
+    for envelope in log {
+        let kept = codec::encode_command(envelope).unwrap();
+        let _ = replica.apply(codec::decode_command(&kept).unwrap());
+    }
+    replica
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_histories_keep_the_invariants_and_replay_to_the_same_state(
-        history in prop::collection::vec(tries(), 1..80)
+    fn random_histories_keep_the_invariants_and_replay_to_the_same_bytes_from_the_log_and_from_any_snapshot(
+        history in prop::collection::vec((tries(), origins()), 1..80), snapshot_at in any::<prop::sample::Index>()
     ) {
-        let mut cluster = Cluster::default();
-        let mut log = Vec::new();
-        for attempt in history {
-            let Some(command) = command(&cluster, attempt) else { continue };
-            log.push(command.clone());
-            let before = cluster.clone();
-            let refused = cluster.apply(command).is_err();
-            if refused {
-                prop_assert!(before.jobs().eq(cluster.jobs()) && before.nodes().eq(cluster.nodes()));
-            }
-            check_invariants(&before, &cluster);
-        }
-        let mut replica = Cluster::default();
-        for command in log {
-            let _ = replica.apply(command);
-        }
-        prop_assert_eq!(replica, cluster);
+        let (log, cluster) = happen(history);
+        let expected = bytes(&cluster);
+        let replica = replay(Cluster::default(), &log);
+        prop_assert_eq!(&replica, &cluster);
+        prop_assert!(bytes(&replica) == expected, "two replicas have different bytes");
+
+        let (before, after) = log.split_at(snapshot_at.index(log.len() + 1));
+        let snapshot = bytes(&replay(Cluster::default(), before));
+        let restored = codec::read_snapshot(&snapshot[..]).unwrap();
+        prop_assert!(bytes(&restored) == snapshot, "a snapshot that was read is written differently");
+        let restored = replay(restored, after);
+        prop_assert_eq!(&restored, &cluster);
+        prop_assert!(bytes(&restored) == expected, "snapshot and rest of the log lead elsewhere");
+        restored.check_orders();
     }
 }

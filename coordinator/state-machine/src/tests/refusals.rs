@@ -9,7 +9,7 @@ use convoy_common::spec::WorkersRefused;
 
 use crate::Refusal;
 use crate::command::Command;
-use crate::job::JobPhase;
+use crate::job::PhaseName;
 use crate::records::{CheckpointKey, SliceReport};
 
 #[test]
@@ -38,17 +38,8 @@ fn unknown_names_are_refused() {
         job: job("other-9"),
     };
     story.refused(place(&job("other-9"), &[("a", 0)]), &unknown);
-    let reason = "gone".to_owned();
-    let lost = Command::NodeLost {
-        node: node("z"),
-        incarnation: 1,
-        reason,
-    };
-    story.refused(lost, &Refusal::UnknownNode { node: node("z") });
-    let ended = Command::WorkerEnded {
-        worker: worker(&story.id, 7, 1),
-        obituary: killed(),
-    };
+    story.refused(lose("z", 1), &Refusal::UnknownNode { node: node("z") });
+    let ended = ended(worker(&story.id, 7, 1));
     let (id, worker) = (story.id.clone(), WorkerId(7));
     story.refused(
         ended,
@@ -90,12 +81,8 @@ fn placements_are_checked_again() {
         holder,
     };
     story.refused(place(&id, &[("a", 0), ("a", 1)]), &taken);
+    story.ok(lose("a", 1));
     let reason = "silent".to_owned();
-    story.ok(Command::NodeLost {
-        node: node("a"),
-        incarnation: 1,
-        reason: reason.clone(),
-    });
     let lost = Refusal::NodeIsLost {
         node: node("a"),
         reason,
@@ -107,13 +94,13 @@ fn placements_are_checked_again() {
 fn a_job_is_placed_once() {
     let mut story = Story::placed();
     let again = place(&story.id, &[("a", 0), ("a", 1)]);
-    let (job, phase) = (story.id.clone(), JobPhase::Forming);
+    let (job, phase) = (story.id.clone(), PhaseName::Forming);
     story.refused(
         again,
         &Refusal::WrongPhase {
             job,
             phase,
-            wanted: "waiting",
+            wanted: PhaseName::Waiting,
         },
     );
 }
@@ -131,38 +118,15 @@ fn nodes_offer_a_sensible_number_of_slots() {
 }
 
 #[test]
-fn older_lives_of_workers_are_refused() {
-    let mut story = Story::placed();
-    let given = worker(&story.id, 0, 0);
-    let started = Command::WorkerStarted {
-        worker: given.clone(),
-        pid: 1,
-        log_path: String::new(),
-    };
-    story.refused(
-        started,
-        &Refusal::StaleIncarnation {
-            given,
-            current: Incarnation(1),
-        },
-    );
-}
-
-#[test]
 fn a_worker_that_ended_does_not_start_again() {
     let mut story = Story::placed();
     let dead = worker(&story.id, 0, 1);
-    story.ok(Command::WorkerEnded {
-        worker: dead.clone(),
-        obituary: killed(),
-    });
-    let started = Command::WorkerStarted {
-        worker: dead.clone(),
-        pid: 1,
-        log_path: String::new(),
-    };
+    story.ok(ended(dead.clone()));
     let how = killed().how;
-    story.refused(started, &Refusal::WorkerHasEnded { worker: dead, how });
+    story.refused(
+        started(dead.clone()),
+        &Refusal::WorkerHasEnded { worker: dead, how },
+    );
 }
 
 #[test]
@@ -223,10 +187,7 @@ fn members_of_a_generation_are_all_current_and_in_order() {
     };
     story.refused(Command::FormGeneration(twice), &named);
     let dead = good.members[0].worker.clone();
-    story.ok(Command::WorkerEnded {
-        worker: dead.clone(),
-        obituary: killed(),
-    });
+    story.ok(ended(dead.clone()));
     let gone = Refusal::WorkerHasEnded {
         worker: dead,
         how: killed().how,
@@ -281,10 +242,9 @@ fn later_generations_keep_data_and_direction() {
 #[test]
 fn evaluations_are_complete_and_the_first_one_wins() {
     let mut story = Story::training();
-    let (job, generation) = (story.id.clone(), Generation(1));
+    let by = by(&story.id, 1);
     let record = |evaluation| Command::RecordEvaluation {
-        job: job.clone(),
-        generation,
+        by: by.clone(),
         evaluation,
     };
     let mut part = evaluation(10, 50);
@@ -316,38 +276,9 @@ fn evaluations_are_complete_and_the_first_one_wins() {
     story.refused(record(evaluation(9, 51)), &refusal);
 }
 
-#[test]
-fn results_come_from_the_newest_started_generation() {
-    let mut story = Story::placed();
-    story.ok(Command::FormGeneration(formation(story.job(), 1, 0)));
-    let job = story.id.clone();
-    let report = |generation, step| Command::RecordProgress {
-        job: job.clone(),
-        generation: Generation(generation),
-        progress: progress(step),
-    };
-    let unstarted = Refusal::NotStarted {
-        job: job.clone(),
-        generation: Generation(1),
-    };
-    story.refused(report(1, 1), &unstarted);
-    story.ok(Command::GenerationStarted {
-        job: job.clone(),
-        generation: Generation(1),
-    });
-    story.ok(report(1, 1));
-    let (given, current) = (Generation(0), Generation(1));
-    let stale = Refusal::StaleGeneration {
-        job: job.clone(),
-        given,
-        current,
-    };
-    story.refused(report(0, 2), &stale);
-}
-
 fn commit(story: &Story, key: CheckpointKey, slices: Vec<SliceReport>) -> Command {
     Command::CommitCheckpoint {
-        job: story.id.clone(),
+        worker: worker(&story.id, 0, 1),
         key,
         slices,
     }
@@ -368,17 +299,6 @@ fn a_checkpoint_lies_within_its_generation() {
         commit(&story, checkpoint(0, false), both.clone()),
         &outside(0, None),
     );
-    let other = CheckpointKey {
-        attempt: attempt(2),
-        ..checkpoint(10, false)
-    };
-    let (given, formed) = (attempt(2), attempt(1));
-    let refusal = Refusal::CheckpointOfOtherAttempt {
-        generation,
-        given,
-        formed,
-    };
-    story.refused(commit(&story, other, both.clone()), &refusal);
     story.ok(Command::FormGeneration(formation(story.job(), 2, 10)));
     story.ok(commit(&story, checkpoint(10, false), both.clone()));
     let refusal = outside(11, Some(StepIndex(10)));
@@ -429,8 +349,7 @@ fn a_checkpoint_has_one_slice_per_rank_and_one_digest() {
     );
     let unknown = StepIndex(9);
     let written = Command::ManifestWritten {
-        job: story.id.clone(),
-        generation,
+        by: by(&story.id, 1),
         step: unknown,
     };
     let refusal = Refusal::UnknownCheckpoint {
@@ -448,6 +367,7 @@ fn a_job_finishes_with_its_last_evaluation_and_final_checkpoint() {
     let both = vec![slice(0, 5), slice(1, 5)];
     let finish = |evaluation| Command::FinishJob {
         job: job.clone(),
+        generation,
         evaluation,
         checkpoint: step,
     };
@@ -458,11 +378,8 @@ fn a_job_finishes_with_its_last_evaluation_and_final_checkpoint() {
     };
     story.refused(finish(None), &refusal);
     story.ok(commit(&story, checkpoint(30, true), both));
-    story.ok(Command::ManifestWritten {
-        job: job.clone(),
-        generation,
-        step,
-    });
+    let by = by(&job, 1);
+    story.ok(Command::ManifestWritten { by, step });
     let refusal = Refusal::NotTheLastEvaluation {
         job: job.clone(),
         given: Some(step),
@@ -484,41 +401,33 @@ fn a_job_that_is_over_takes_no_command() {
     });
     let over = Refusal::JobOver {
         job: job.clone(),
-        phase: JobPhase::Failed { reason },
+        phase: PhaseName::Failed,
     };
-    let (generation, step) = (Generation(1), StepIndex(1));
+    let (by, step, reason) = (|| by(&job, 1), StepIndex(1), String::new());
     let commands = [
         late,
         Command::CancelJob {
             job: job.clone(),
-            reason: String::new(),
+            reason: reason.clone(),
         },
         Command::FailJob {
             job: job.clone(),
-            reason: String::new(),
+            reason,
         },
-        Command::GenerationStarted {
-            job: job.clone(),
-            generation,
-        },
+        Command::GenerationStarted { by: by() },
         Command::RecordProgress {
-            job: job.clone(),
-            generation,
+            by: by(),
             progress: progress(1),
         },
         Command::RecordEvaluation {
-            job: job.clone(),
-            generation,
+            by: by(),
             evaluation: evaluation(1, 1),
         },
         commit(&story, checkpoint(1, false), vec![slice(0, 5), slice(1, 5)]),
-        Command::ManifestWritten {
-            job: job.clone(),
-            generation,
-            step,
-        },
+        Command::ManifestWritten { by: by(), step },
         Command::FinishJob {
-            job,
+            job: job.clone(),
+            generation: Generation(1),
             evaluation: None,
             checkpoint: step,
         },

@@ -66,10 +66,7 @@ fn a_job_goes_from_submission_to_its_end() {
         generation: Generation(1),
     };
     assert_eq!(owed_to(&story.cluster, &second), [go]);
-    story.ok(Command::GenerationStarted {
-        job: id,
-        generation: Generation(1),
-    });
+    story.ok(Command::GenerationStarted { by: by(&id, 1) });
     finish(&mut story);
     assert!(matches!(
         owed_to(&story.cluster, &second)[..],
@@ -84,11 +81,8 @@ fn a_job_goes_from_submission_to_its_end() {
         desired_workers(&story.cluster, &node("a"), |_| true).len(),
         2
     );
-    story.ok(Command::WorkerEnded {
-        worker: first,
-        obituary: killed(),
-    });
-    assert_eq!(story.cluster.slot_holders().len(), 1);
+    story.ok(ended(first));
+    assert_eq!(story.cluster.slot_holders().count(), 1);
 }
 
 /// From two attached workers to a committed generation.
@@ -120,19 +114,18 @@ fn form(story: &mut Story) {
 fn finish(story: &mut Story) {
     let (id, generation) = (story.id.clone(), Generation(1));
     let evaluated = |evaluation| Command::RecordEvaluation {
-        job: id.clone(),
-        generation,
+        by: by(&id, 1),
         evaluation,
     };
     assert_eq!(story.ok(evaluated(evaluation(30, 91))), Outcome::Done);
     assert_eq!(story.ok(evaluated(evaluation(30, 91))), Outcome::Unchanged);
     let mut collector = SliceCollector::default();
     assert_eq!(
-        collector.written(&id, checkpoint(30, true), slice(1, 5), 2),
+        collector.written(&worker(&id, 1, 2), checkpoint(30, true), slice(1, 5), 2),
         None
     );
     let commit = collector
-        .written(&id, checkpoint(30, true), slice(0, 5), 2)
+        .written(&worker(&id, 0, 1), checkpoint(30, true), slice(0, 5), 2)
         .unwrap();
     story.ok(commit);
     let owed = owed_to(&story.cluster, &worker(&id, 0, 1));
@@ -149,6 +142,7 @@ fn finish(story: &mut Story) {
     let step = StepIndex(30);
     let finish = Command::FinishJob {
         job: id.clone(),
+        generation,
         evaluation: Some(step),
         checkpoint: step,
     };
@@ -159,25 +153,9 @@ fn finish(story: &mut Story) {
             step,
         },
     );
-    story.ok(Command::ManifestWritten {
-        job: id,
-        generation,
-        step,
-    });
+    let by = by(&id, 1);
+    story.ok(Command::ManifestWritten { by, step });
     story.ok(finish);
-}
-
-#[test]
-fn a_retried_submission_gives_the_same_job() {
-    let mut story = Story::submitted();
-    assert_eq!(story.ok(submit(1, 2)), Outcome::Submitted(job("digits-1")));
-    assert_eq!(story.ok(submit(2, 2)), Outcome::Submitted(job("digits-2")));
-    let stale = Refusal::StaleSequence {
-        client_id: "cli".to_owned(),
-        given: 1,
-        newest: 2,
-    };
-    story.refused(submit(1, 2), &stale);
 }
 
 #[test]
@@ -222,11 +200,7 @@ fn a_cancelled_job_keeps_its_slots_until_its_workers_are_gone() {
     let text = "waits for 2 more worker slots: 2 wanted, 0 free on 1 node with 2 slots";
     assert_eq!(reason(&story.cluster, &next), text);
     for (index, incarnation) in [(0, 1), (1, 2)] {
-        let worker = worker(&story.id, index, incarnation);
-        story.ok(Command::WorkerEnded {
-            worker,
-            obituary: killed(),
-        });
+        story.ok(ended(worker(&story.id, index, incarnation)));
     }
     story.ok(place(&next, &[("a", 0), ("a", 1)]));
     let newest = story
@@ -245,11 +219,7 @@ fn a_cancelled_job_keeps_its_slots_until_its_workers_are_gone() {
 #[test]
 fn an_agent_that_comes_back_with_a_new_life_has_lost_its_workers() {
     let mut story = Story::placed();
-    story.ok(Command::WorkerStarted {
-        worker: worker(&story.id, 0, 1),
-        pid: 5,
-        log_path: "/log".to_owned(),
-    });
+    story.ok(started(worker(&story.id, 0, 1)));
     story.ok(register("a", 9, 2));
     assert_eq!(story.job().live_workers().count(), 0);
     let old = Refusal::AgentReplaced {
@@ -263,12 +233,7 @@ fn an_agent_that_comes_back_with_a_new_life_has_lost_its_workers() {
 #[test]
 fn a_lost_node_that_comes_back_keeps_its_workers() {
     let mut story = Story::placed();
-    let reason = "silent".to_owned();
-    story.ok(Command::NodeLost {
-        node: node("a"),
-        incarnation: 1,
-        reason,
-    });
+    story.ok(lose("a", 1));
     assert_eq!(
         story.job().live_workers().count(),
         2,
@@ -374,11 +339,7 @@ fn an_attempt_that_takes_too_long_names_who_is_missing() {
 #[test]
 fn a_view_shows_how_far_each_worker_is() {
     let mut story = Story::placed();
-    story.ok(Command::WorkerStarted {
-        worker: worker(&story.id, 0, 1),
-        pid: 5,
-        log_path: "/log".to_owned(),
-    });
+    story.ok(started(worker(&story.id, 0, 1)));
     let (attached, nobody) = (BTreeSet::from([WorkerId(0)]), BTreeSet::new());
     let evidence = Evidence::default();
     let live = Live {

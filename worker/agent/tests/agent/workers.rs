@@ -250,7 +250,7 @@ async fn worker_with_another_libtorch_tells_so_itself() {
     let mut coordinator = Coordinator::start().await;
     let _agent = Agent::start(&coordinator);
     let mut session = coordinator.session().await;
-    let check = "echo 'Error: libtorch 2.10.0 was found, 2.11.0 is needed' >&2; exit 1";
+    let check = "echo 'error: libtorch 2.10.0 was found, 2.11.0 is needed' >&2; exit 1";
     session
         .desire(vec![assignment_with(0, 1, &[("CHECK", check)])])
         .await;

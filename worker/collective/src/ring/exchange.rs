@@ -41,8 +41,6 @@ pub(super) struct Exchange<'a> {
     received_header: Received,
     sending: Cursor,
     receiving: Cursor,
-    /// Bytes of the own first segment: how far sending may run ahead.
-    head_start: usize,
 }
 
 struct Sent {
@@ -82,7 +80,6 @@ impl<'a> Exchange<'a> {
             },
             sending: Cursor::default(),
             receiving: Cursor::default(),
-            head_start: layout.outgoing(0).len(),
         }
     }
 
@@ -106,7 +103,7 @@ impl<'a> Exchange<'a> {
         let header = self.header;
         let lost = |how| next.lost(how, format_args!("in {header}"));
         if self.sent_header.done < HEADER_BYTES {
-            let follows = self.head_start > 0;
+            let follows = !self.layout.outgoing(0).is_empty();
             let sent = next
                 .send(&self.sent_header.bytes[self.sent_header.done..], follows)
                 .map_err(lost)?;
@@ -236,7 +233,9 @@ impl<'a> Exchange<'a> {
 
     /// Bytes of the current turn that may be sent.
     fn sendable(&mut self) -> usize {
-        let allowed = self.head_start + self.receiving.total() - self.sending.total();
-        self.unsent().len().min(allowed)
+        let unsent = self.unsent().len();
+        let ahead = self.layout.head_start(self.sending.turn()) + self.receiving.total();
+        // At the beginning of a last piece with smaller segments it may have sent more than that.
+        unsent.min(ahead.saturating_sub(self.sending.total()))
     }
 }

@@ -140,6 +140,19 @@ fn long_buffers_take_many_portions() {
 }
 
 #[test]
+fn large_buffers_go_around_in_pieces() {
+    for world in [2, 3] {
+        let rings = connect(&seats(world));
+        let case = Case {
+            elements: 3_500_001,
+            op: ReduceOp::Sum,
+            seed: 13,
+        };
+        check::<f32, _>(&rings, &[case], small);
+    }
+}
+
+#[test]
 fn every_rank_ends_with_the_same_bytes_where_rounding_depends_on_order() {
     let rings = connect(&seats(5));
     let case = Case {

@@ -12,7 +12,7 @@ mod tests;
 
 use std::sync::{Mutex, PoisonError};
 
-use convoy_common::spec::{ModelName, ModelSpec};
+use convoy_common::spec::{ImagesTooSmall, ModelName, ModelSpec};
 use convoy_data::ImageShape;
 use tch::Tensor;
 
@@ -48,19 +48,8 @@ pub struct Model {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The images don't fit the network.
-    #[error(
-        "{model} needs images of at least {least}x{least} pixels, the dataset has {height}x{width}"
-    )]
-    ImagesTooSmall {
-        /// The network.
-        model: ModelName,
-        /// Smallest side.
-        least: usize,
-        /// Height of the dataset's images.
-        height: usize,
-        /// Width of the dataset's images.
-        width: usize,
-    },
+    #[error(transparent)]
+    ImagesTooSmall(#[from] ImagesTooSmall),
     /// The weights of `model.init` can't be started from.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -75,6 +64,7 @@ pub enum ModelError {
 /// # Errors
 /// If the images are too small for the network, or the file does not fit it.
 pub fn build(spec: &ModelSpec, shape: ImageShape, seed: u64) -> Result<Model, ModelError> {
+    spec.check_images(shape.height, shape.width)?;
     let mut registry = Registry::default();
     let network = draw(&mut registry, spec, shape, seed)?;
     let start = match &spec.init {

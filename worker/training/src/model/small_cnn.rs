@@ -1,18 +1,15 @@
 //! Two convolutions with BatchNorm, two linear layers: the network of the quickstart.
 
-use convoy_common::spec::ModelName;
 use convoy_data::ImageShape;
 use tch::{TchError, Tensor};
 
 use super::layers::{BatchNorm2d, Conv2d, ConvInit, ConvShape, Linear};
 use super::registry::Registry;
-use super::{ModelError, Network, signed};
+use super::{Network, signed};
 
 const FIRST_CHANNELS: i64 = 32;
 const SECOND_CHANNELS: i64 = 64;
 const HIDDEN: i64 = 256;
-/// Two poolings halve the image twice.
-const LEAST_SIDE: usize = 4;
 
 /// `conv 3x3 (32), BatchNorm, ReLU, max-pool 2, conv 3x3 (64), BatchNorm, ReLU, max-pool 2, linear (256), ReLU, linear (classes)`.
 pub(crate) struct SmallCnn {
@@ -29,15 +26,8 @@ impl SmallCnn {
         registry: &mut Registry,
         shape: ImageShape,
         classes: u32,
-    ) -> Result<Self, ModelError> {
-        if shape.height < LEAST_SIDE || shape.width < LEAST_SIDE {
-            return Err(ModelError::ImagesTooSmall {
-                model: ModelName::SmallCnn,
-                least: LEAST_SIDE,
-                height: shape.height,
-                width: shape.width,
-            });
-        }
+    ) -> Result<Self, TchError> {
+        // Two poolings halve the image twice; how small it may be is known to `ModelName::least_side`.
         let features = SECOND_CHANNELS * signed(shape.height / 4) * signed(shape.width / 4);
         Ok(Self {
             conv1: conv(registry, "conv1", signed(shape.channels), FIRST_CHANNELS)?,

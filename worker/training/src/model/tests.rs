@@ -156,7 +156,8 @@ fn images_that_small_cnn_cannot_halve_twice_are_refused() {
         .unwrap();
     assert_eq!(
         error.to_string(),
-        "small_cnn needs images of at least 4x4 pixels, the dataset has 3x8"
+        "small_cnn needs images of at least 4x4 pixels, the dataset has 3x8; take a dataset with larger images or another \
+         model.name"
     );
 }
 

@@ -1,0 +1,296 @@
+//! Elections, proposals, and what becomes of them when the leader changes.
+
+use super::group::{ELECTION_TICKS, Group, ids, limits};
+use crate::{ProposalId, Rejected, ReplicaId, ReplicaLimits, Role};
+
+#[test]
+fn single_voter_commits_alone() {
+    let mut group = Group::led(1);
+    let proposal = group.write(1, "a");
+    group.assert_applied(&[1], &["a"]);
+    assert_eq!(group.member(1).committed[0].proposal, Some(proposal));
+}
+
+#[test]
+fn single_voter_leads_again_after_a_restart_and_hands_out_everything_again() {
+    let mut group = Group::led(1);
+    group.write(1, "a");
+    group.write(1, "b");
+    group.restart(1);
+    group.elect(1);
+    group.assert_applied(&[1], &["a", "b"]);
+    let mine: Vec<_> = group
+        .member(1)
+        .committed
+        .iter()
+        .filter(|command| command.proposal.is_some())
+        .collect();
+    assert!(
+        mine.is_empty(),
+        "proposals of an earlier life belong to nobody"
+    );
+}
+
+#[test]
+fn command_is_handed_out_on_every_replica_and_answered_on_one() {
+    let mut group = Group::led(3);
+    let proposal = group.write(1, "a");
+    // Followers hear of the commit.
+    group.pass(3);
+    group.assert_applied(&[1, 2, 3], &["a"]);
+    assert_eq!(group.member(1).committed[0].proposal, Some(proposal));
+    assert_eq!(group.member(2).committed[0].proposal, None);
+}
+
+#[test]
+fn commands_that_come_together_share_an_entry_in_order() {
+    let mut group = Group::led(3);
+    for text in ["a", "b", "c"] {
+        group.propose(1, text);
+    }
+    group.settle();
+    let committed = &group.member(1).committed;
+    assert_eq!(committed.len(), 3);
+    assert!(
+        committed
+            .iter()
+            .all(|command| command.index == committed[0].index)
+    );
+    group.assert_applied(&[1], &["a", "b", "c"]);
+}
+
+#[test]
+fn follower_names_the_leader_to_whoever_proposes() {
+    let mut group = Group::led(3);
+    let proposal = group.write(2, "a");
+    let leader = Some(ReplicaId(1));
+    assert_eq!(
+        group.member(2).rejected[&proposal],
+        Rejected::NotLeader { leader }
+    );
+}
+
+#[test]
+fn leader_change_rejects_proposals_in_flight() {
+    let mut group = Group::led(3);
+    group.cut(1);
+    let lost = group.write(1, "lost");
+    group.pass(3 * ELECTION_TICKS);
+    let successor = group.leader().unwrap();
+    assert_ne!(successor, 1);
+    // Without a majority the old leader has stepped down; what it had is uncertain to its client.
+    assert_eq!(group.member(1).rejected[&lost], Rejected::Unknown);
+    group.write(successor, "kept");
+    group.mend(1);
+    group.pass(3 * ELECTION_TICKS);
+    group.assert_applied(&[1, 2, 3], &["kept"]);
+}
+
+#[test]
+fn proposal_that_was_called_uncertain_may_still_be_committed_and_is_not_answered_again() {
+    let mut group = Group::led(3);
+    let proposal = group.propose(1, "a");
+    group.advance(1);
+    group.deliver_all_once();
+    // The others have it on their disks, and their answers get lost.
+    group.advance_all();
+    group.forget_all();
+    group.cut(1);
+    group.pass(3 * ELECTION_TICKS);
+    assert_eq!(group.member(1).rejected[&proposal], Rejected::Unknown);
+    group.mend(1);
+    group.pass(3 * ELECTION_TICKS);
+    group.assert_applied(&[1, 2, 3], &["a"]);
+    assert_eq!(group.member(1).committed[0].proposal, None);
+}
+
+#[test]
+fn leader_is_settled_once_it_handed_out_an_entry_of_its_term() {
+    let mut group = Group::of(3);
+    group.member(1).replica.campaign();
+    // Elected, but the first entry is on nobody else's disk.
+    while !group.is_leader(1) {
+        group.advance_all();
+        assert!(group.waiting().count() > 0, "votes are on their way");
+        group.deliver_all_once();
+    }
+    assert!(matches!(
+        group.member(1).replica.role(),
+        Role::Leader {
+            is_settled: false,
+            ..
+        }
+    ));
+    group.settle();
+    assert!(matches!(
+        group.member(1).replica.role(),
+        Role::Leader {
+            is_settled: true,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn leadership_is_handed_over_and_commands_are_turned_away_meanwhile() {
+    let mut group = Group::led(3);
+    group
+        .member(1)
+        .replica
+        .transfer_leadership(ReplicaId(2))
+        .unwrap();
+    let turned_away = group.propose(1, "a");
+    group.settle();
+    assert_eq!(
+        group.member(1).rejected[&turned_away],
+        Rejected::Transferring { to: ReplicaId(2) }
+    );
+    assert_eq!(group.leader(), Some(2));
+    assert!(!group.is_leader(1));
+}
+
+#[test]
+fn leadership_stays_where_nobody_takes_over() {
+    let mut group = Group::led(3);
+    group.cut(2);
+    group.write(1, "a");
+    group
+        .member(1)
+        .replica
+        .transfer_leadership(ReplicaId(2))
+        .unwrap();
+    group.pass(2 * ELECTION_TICKS);
+    assert_eq!(group.leader(), Some(1));
+    group.write(1, "b");
+    group.assert_applied(&[1], &["a", "b"]);
+}
+
+#[test]
+fn leadership_goes_to_other_voters_only() {
+    let mut group = Group::led(3);
+    for (from, to) in [(1, 1), (1, 9)] {
+        let refused = group
+            .member(from)
+            .replica
+            .transfer_leadership(ReplicaId(to))
+            .unwrap_err();
+        assert!(
+            matches!(refused, Rejected::NoSuchChange { .. }),
+            "{refused}"
+        );
+    }
+    let refused = group
+        .member(2)
+        .replica
+        .transfer_leadership(ReplicaId(3))
+        .unwrap_err();
+    assert_eq!(
+        refused,
+        Rejected::NotLeader {
+            leader: Some(ReplicaId(1))
+        }
+    );
+}
+
+#[test]
+fn replica_that_was_cut_off_does_not_disturb_the_leader() {
+    let mut group = Group::led(3);
+    let term = group.member(1).replica.role().term();
+    group.cut(3);
+    group.pass(10 * ELECTION_TICKS);
+    group.mend(3);
+    group.pass(3 * ELECTION_TICKS);
+    assert_eq!(
+        group.member(1).replica.role(),
+        Role::Leader {
+            term,
+            is_settled: true
+        }
+    );
+}
+
+#[test]
+fn too_large_a_command_is_turned_away() {
+    let mut group = Group::led(1);
+    let proposal = group.write(1, &"x".repeat(2_000));
+    let rejected = &group.member(1).rejected[&proposal];
+    assert_eq!(
+        rejected.to_string(),
+        "the command has 2032 bytes, 1000 are allowed"
+    );
+}
+
+#[test]
+fn commands_wait_until_others_are_committed_and_beyond_that_are_turned_away() {
+    let mut group = Group::led(3);
+    group.cut(2);
+    group.cut(3);
+    let texts: Vec<String> = (0..40).map(|number| format!("{number:0500}")).collect();
+    let proposals: Vec<ProposalId> = texts
+        .iter()
+        .map(|text| {
+            let proposal = group.propose(1, text);
+            group.advance(1);
+            proposal
+        })
+        .collect();
+    let is_busy = |rejected: Option<&Rejected>| matches!(rejected, Some(Rejected::Busy { .. }));
+    let rejected = &group.members[&1].rejected;
+    assert!(!rejected.contains_key(&proposals[20]), "it waits");
+    assert!(is_busy(rejected.get(&proposals[39])), "{rejected:?}");
+    let accepted = proposals
+        .iter()
+        .filter(|proposal| !rejected.contains_key(proposal))
+        .count();
+    group.mend(2);
+    group.mend(3);
+    group.pass(6);
+    let expected: Vec<&str> = texts[..accepted].iter().map(String::as_str).collect();
+    group.assert_applied(&[1, 2, 3], &expected);
+}
+
+#[test]
+fn five_voters_go_on_without_two() {
+    let mut group = Group::led(5);
+    group.cut(4);
+    group.cut(5);
+    group.write(1, "a");
+    group.pass(3);
+    group.assert_applied(&[1, 2, 3], &["a"]);
+    group.cut(3);
+    group.write(1, "b");
+    group.assert_applied(&[1], &["a"]);
+    group.pass(2 * ELECTION_TICKS);
+    assert!(
+        !group.is_leader(1),
+        "a leader without a majority steps down"
+    );
+}
+
+#[test]
+fn configuration_that_cannot_work_is_refused_with_its_numbers() {
+    let check = |change: fn(&mut crate::ReplicaConfig), expected: &str| {
+        let mut config = super::group::config(1, 1, limits());
+        change(&mut config);
+        let disk = std::sync::Arc::new(convoy_journal::SimulatedDisk::new(1));
+        let error = crate::Replica::create(disk, config, &ids(1)).err().unwrap();
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    check(|config| config.id = ReplicaId(0), "positive");
+    check(
+        |config| config.heartbeat_ticks = 6,
+        "election_ticks is 6 and heartbeat_ticks 6",
+    );
+    check(|config| config.heartbeat_ticks = 0, "heartbeat_ticks is 0");
+    let too_large = |config: &mut crate::ReplicaConfig| {
+        config.limits = ReplicaLimits {
+            max_entry_bytes: 100_000,
+            ..config.limits
+        };
+    };
+    check(too_large, "max_entry_bytes is 100000");
+    check(
+        |config| config.id = ReplicaId(4),
+        "replica 4 is not among the voters",
+    );
+}
