@@ -3,60 +3,39 @@
 use std::net::SocketAddr;
 
 use convoy_proto::v1;
-use convoy_proto::v1::jobs_client::JobsClient;
-use convoy_proto::v1::jobs_server::{Jobs, JobsServer};
+use convoy_proto::v1::agents_client::AgentsClient;
+use convoy_proto::v1::agents_server::{Agents, AgentsServer};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{AccessLayer, Authenticated};
 use crate::key::ClusterKey;
 
-/// Knows one job and refuses all others.
-struct OneJob;
+/// Says two things to the node "n1" and refuses all others.
+struct OneNode;
 
 #[tonic::async_trait]
-impl Jobs for OneJob {
-    type WatchStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::JobView, Status>>>;
+impl Agents for OneNode {
+    type SessionStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::AgentDirective, Status>>>;
 
-    async fn submit(
+    async fn session(
         &self,
-        _: Request<v1::SubmitRequest>,
-    ) -> Result<Response<v1::SubmitReply>, Status> {
-        Err(Status::unimplemented("no"))
-    }
-
-    async fn cancel(
-        &self,
-        _: Request<v1::CancelRequest>,
-    ) -> Result<Response<v1::CancelReply>, Status> {
-        Err(Status::unimplemented("no"))
-    }
-
-    async fn describe(
-        &self,
-        request: Request<v1::DescribeRequest>,
-    ) -> Result<Response<v1::JobView>, Status> {
+        request: Request<Streaming<v1::AgentReport>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
         assert!(
             !request.metadata().contains_key("convoy-auth"),
             "services see no proof"
         );
-        match request.into_inner().job_id {
-            id if id == "toy-1" => Ok(Response::new(v1::JobView {
-                job_id: id,
-                ..Default::default()
-            })),
-            id => Err(Status::not_found(format!("there is no job {id}"))),
+        let first = request.into_inner().message().await?;
+        match first.and_then(|message| message.report) {
+            Some(v1::agent_report::Report::Hello(hello)) if hello.node_id == "n1" => {
+                let said = vec![Ok(v1::AgentDirective::default()); 2];
+                Ok(Response::new(tokio_stream::iter(said)))
+            }
+            other => Err(Status::not_found(format!("not n1 but {other:?}"))),
         }
-    }
-
-    async fn watch(
-        &self,
-        _: Request<v1::WatchRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
-        let views = vec![Ok(v1::JobView::default()); 2];
-        Ok(Response::new(tokio_stream::iter(views)))
     }
 }
 
@@ -70,13 +49,13 @@ async fn server(key: Option<ClusterKey>) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let server = Server::builder()
         .layer(AccessLayer::new(key))
-        .add_service(JobsServer::new(OneJob))
+        .add_service(AgentsServer::new(OneNode))
         .serve_with_incoming(TcpListenerStream::new(listener));
     tokio::spawn(server);
     address
 }
 
-type Client = JobsClient<Authenticated<Channel>>;
+type Client = AgentsClient<Authenticated<Channel>>;
 
 async fn client(address: SocketAddr, key: Option<ClusterKey>) -> Client {
     let channel = Endpoint::from_shared(format!("http://{address}"))
@@ -84,49 +63,54 @@ async fn client(address: SocketAddr, key: Option<ClusterKey>) -> Client {
         .connect()
         .await
         .unwrap();
-    JobsClient::new(Authenticated::new(channel, key))
+    AgentsClient::new(Authenticated::new(channel, key))
 }
 
-async fn describe(client: &mut Client, job: &str) -> Result<String, Status> {
-    let request = v1::DescribeRequest {
-        job_id: job.to_owned(),
+/// How many things a node is told.
+async fn told(client: &mut Client, node: &str) -> Result<usize, Status> {
+    let hello = v1::AgentHello {
+        node_id: node.to_owned(),
+        ..Default::default()
     };
-    let view = client.describe(request).await?;
-    Ok(view.into_inner().job_id)
+    let report = v1::AgentReport {
+        report: Some(v1::agent_report::Report::Hello(hello)),
+    };
+    let mut session = client
+        .session(tokio_stream::once(report))
+        .await?
+        .into_inner();
+    let mut told = 0;
+    while session.message().await?.is_some() {
+        told += 1;
+    }
+    Ok(told)
 }
 
-async fn outcome(server_key: Option<u8>, client_key: Option<u8>) -> Result<String, Status> {
+async fn outcome(server_key: Option<u8>, client_key: Option<u8>) -> Result<usize, Status> {
     let address = server(server_key.map(key)).await;
     let mut client = client(address, client_key.map(key)).await;
-    describe(&mut client, "toy-1").await
+    told(&mut client, "n1").await
 }
 
 #[tokio::test]
-async fn calls_and_streams_pass_where_both_ends_have_the_key() {
+async fn calls_pass_where_both_ends_have_the_key() {
     let address = server(Some(key(1))).await;
     let mut client = client(address, Some(key(1))).await;
     for _ in 0..3 {
-        assert_eq!(describe(&mut client, "toy-1").await.unwrap(), "toy-1");
+        assert_eq!(told(&mut client, "n1").await.unwrap(), 2);
     }
-    let mut views = client
-        .watch(v1::WatchRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
-    assert!(views.message().await.unwrap().is_some());
-    assert!(views.message().await.unwrap().is_some());
-    assert!(views.message().await.unwrap().is_none());
-    let status = describe(&mut client, "toy-2").await.unwrap_err();
+    let status = told(&mut client, "n2").await.unwrap_err();
     assert_eq!(
-        (status.code(), status.message()),
-        (Code::NotFound, "there is no job toy-2"),
+        status.code(),
+        Code::NotFound,
         "what the service refuses arrives as it is"
     );
+    assert!(status.message().starts_with("not n1"), "{status}");
 }
 
 #[tokio::test]
 async fn without_keys_nothing_is_asked() {
-    assert_eq!(outcome(None, None).await.unwrap(), "toy-1");
+    assert_eq!(outcome(None, None).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -168,6 +152,6 @@ async fn server_without_the_key_is_not_believed() {
 async fn refusal_by_a_server_without_the_key_is_not_believed_either() {
     let address = server(None).await;
     let mut client = client(address, Some(key(1))).await;
-    let status = describe(&mut client, "toy-2").await.unwrap_err();
+    let status = told(&mut client, "n2").await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated, "{status}");
 }
