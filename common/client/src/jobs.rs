@@ -15,13 +15,13 @@ use crate::error::ClientError;
 use crate::watch::JobWatch;
 
 /// A call answered by a healthy leader takes milliseconds; this leaves time for a leader change.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Calls about jobs, to whoever leads. Each is tried again when the leader is gone; a submission or cancellation repeated so
 /// runs once. Clones are one client.
 #[derive(Clone, Debug)]
 pub struct JobsClient {
-    caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 impl JobsClient {
@@ -180,6 +180,6 @@ impl JobsClient {
 /// Pages of a list that are read: a coordinator that shows more has no end.
 const MAX_PAGES: u32 = 1_000;
 
-fn stub(connection: Connection) -> Stub<Connection> {
+pub(crate) fn stub(connection: Connection) -> Stub<Connection> {
     Stub::new(connection).max_decoding_message_size(MAX_MESSAGE_BYTES)
 }

@@ -12,6 +12,7 @@ use convoy_wire as words;
 use convoy_wire::redirect::Redirect;
 use tonic::Status;
 
+use super::logs;
 use crate::leader::{AgentDirective, DesiredWorker, NumberedView, Refused, WorkerDirective};
 
 pub(in crate::api) fn status(refused: &Refused) -> Status {
@@ -31,9 +32,11 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             Status::unavailable(text)
         }
         Refused::Replaced { .. } => Status::aborted(text),
-        Refused::State(_) | Refused::Protocol { .. } | Refused::Change(_) => {
-            Status::failed_precondition(text)
-        }
+        Refused::State(_)
+        | Refused::Protocol { .. }
+        | Refused::Change(_)
+        | Refused::NodeAway { .. }
+        | Refused::NoLog { .. } => Status::failed_precondition(text),
     }
 }
 
@@ -44,6 +47,10 @@ pub(in crate::api) fn agent_directive(directive: AgentDirective) -> v1::AgentDir
             workers: workers.into_iter().map(assignment).collect(),
         }),
         AgentDirective::Shutdown { reason } => ToAgent::Shutdown(v1::Shutdown { reason }),
+        AgentDirective::ReadLog { request, wanted } => ToAgent::ReadLog(v1::ReadLog {
+            request,
+            what: Some(logs::wanted(&wanted)),
+        }),
     };
     v1::AgentDirective {
         directive: Some(directive),
