@@ -12,7 +12,7 @@ use convoy_common::limits::MAX_SLOTS;
 pub(crate) use cluster::{ClusterArguments, ClusterCommand, Coordinators};
 pub(crate) use jobs::{
     CancelArguments, DescribeArguments, LogsArguments, NodesArguments, PsArguments,
-    SubmitArguments,
+    ResubmitArguments, SubmitArguments,
 };
 
 use crate::bench::BenchCommand;
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Cancel(CancelArguments),
     /// Show what the workers of a job write.
     Logs(LogsArguments),
+    /// Submit the spec of a job again, as a new job, and print its id.
+    Resubmit(ResubmitArguments),
     /// Check a job spec and its data without training.
     Validate(ValidateArguments),
     /// Print the JSON schema of job specs.

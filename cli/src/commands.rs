@@ -8,6 +8,7 @@ mod job_error;
 mod logs;
 mod nodes;
 mod ps;
+mod resubmit;
 mod spec;
 mod submit;
 
@@ -22,6 +23,7 @@ pub(crate) use describe::describe;
 pub(crate) use logs::logs;
 pub(crate) use nodes::nodes;
 pub(crate) use ps::ps;
+pub(crate) use resubmit::resubmit;
 pub(crate) use spec::{schema, validate};
 pub(crate) use submit::submit;
 

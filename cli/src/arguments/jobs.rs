@@ -95,6 +95,18 @@ pub(crate) struct LogsArguments {
     pub(crate) coordinators: Coordinators,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ResubmitArguments {
+    /// Its id, as `convoy submit` and `convoy ps` print it.
+    #[arg(value_parser = job_id)]
+    pub(crate) job: JobId,
+    /// Worker processes to train with; as many as before if it is left out.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) workers: Option<u32>,
+    #[command(flatten)]
+    pub(crate) coordinators: Coordinators,
+}
+
 fn job_id(text: &str) -> Result<JobId, InvalidId> {
     JobId::try_from(text.to_owned())
 }
