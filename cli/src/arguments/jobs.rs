@@ -64,11 +64,7 @@ pub(crate) struct CancelArguments {
     #[arg(value_parser = job_id)]
     pub(crate) job: JobId,
     /// Why, for everyone who looks at it later.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "as `convoy cancel` asked"
-    )]
+    #[arg(long, value_name = "TEXT", default_value = "as `convoy cancel` asked")]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) coordinators: Coordinators,

@@ -179,15 +179,17 @@ impl<L: Log> Leader<L> {
 
     fn no_answer(&self, asked: Asked) -> Refused {
         let Asked { node, worker, .. } = asked;
-        let agent = self.agents.get(&node);
-        if agent.is_some_and(|agent| agent.id == asked.session) {
-            let limit = Seconds {
-                ms: ANSWER_LIMIT_MS,
-            };
-            let why = format!("its agent did not answer within {limit}");
-            return Refused::NodeAway { node, worker, why };
-        }
-        self.node_away(node, worker)
+        let why = match self.agents.get(&node) {
+            None => return self.node_away(node, worker),
+            Some(agent) if agent.id == asked.session => {
+                let limit = Seconds {
+                    ms: ANSWER_LIMIT_MS,
+                };
+                format!("its agent did not answer within {limit}")
+            }
+            Some(_) => "its agent's session ended meanwhile".to_owned(),
+        };
+        Refused::NodeAway { node, worker, why }
     }
 
     /// Reads of a leadership that is over.
