@@ -112,7 +112,10 @@ async fn three_coordinators_start_once_and_restart_one_by_one() {
     }
     assert_eq!(processes[0].terminate(), Some(0));
     refused(
-        &command(&configs[0]).arg("--create-cluster").output().unwrap(),
+        &command(&configs[0])
+            .arg("--create-cluster")
+            .output()
+            .unwrap(),
         &["holds data of replica 1 already", "start without"],
     );
 }
@@ -121,6 +124,13 @@ async fn three_coordinators_start_once_and_restart_one_by_one() {
 fn wrong_configuration_is_told_with_its_place() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("wrong.toml");
-    fs::write(&config, "id = 1\nlisten = \"0.0.0.0:7700\"\ndata_dir = \"d\"\n").unwrap();
-    refused(&command(&config).output().unwrap(), &["wrong.toml:2", "cluster_key"]);
+    fs::write(
+        &config,
+        "id = 1\nlisten = \"0.0.0.0:7700\"\ndata_dir = \"d\"\n",
+    )
+    .unwrap();
+    refused(
+        &command(&config).output().unwrap(),
+        &["wrong.toml:2", "cluster_key"],
+    );
 }

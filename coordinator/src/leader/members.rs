@@ -6,7 +6,7 @@ use convoy_common::ids::ReplicaId as MemberId;
 use convoy_consensus::{Members, MembershipChange, Rejected, ReplicaId};
 use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::version::ClusterVersion;
-use convoy_state_machine::{Answer, Cluster, Command};
+use convoy_state_machine::{Answer, Command};
 
 use super::{
     KnownMembers, Leader, MemberRequest, Pending, Refused, ReplaceProgress, Reply, Waiting, clients,
@@ -248,7 +248,14 @@ impl<L: Log> Leader<L> {
     /// What a leader does about the coordinators as time goes by.
     pub(super) fn look_after_members(&mut self) {
         self.announce_members();
-        if let Some(version) = next_version(&self.cluster, &self.membership.members) {
+        let members = &self.membership.members;
+        let everyone = members.voters.iter().chain(&members.learners);
+        let supported = everyone.map(|id| {
+            let member = self.cluster.replica(MemberId(id.0));
+            member.map(|member| member.supports)
+        });
+        let committed = self.cluster.version();
+        if let Some(version) = next_version(committed, ClusterVersion::NEWEST, supported) {
             tracing::info!(%version, "all coordinators support a newer cluster version");
             self.propose(Command::SetClusterVersion { version }, Waiting::Nobody);
         }
@@ -310,12 +317,40 @@ fn tell(reply: Option<Reply<()>>, answer: Result<(), Refused>) {
     }
 }
 
-/// The cluster version to go on to: the newest one that all members support, if that is newer than the committed one.
-fn next_version(cluster: &Cluster, members: &Members) -> Option<ClusterVersion> {
-    let everyone = members.voters.iter().chain(&members.learners);
-    let mut newest = ClusterVersion::NEWEST;
-    for id in everyone {
-        newest = newest.min(cluster.replica(MemberId(id.0))?.supports);
+/// The cluster version to go on to: the newest one that this build knows and all members support, if that is newer than the
+/// committed one. None of a member means that it has not said what it supports.
+fn next_version(
+    committed: ClusterVersion,
+    known: ClusterVersion,
+    members: impl IntoIterator<Item = Option<ClusterVersion>>,
+) -> Option<ClusterVersion> {
+    let mut newest = known;
+    for supported in members {
+        newest = newest.min(supported?);
     }
-    (newest > cluster.version()).then_some(newest)
+    (newest > committed).then_some(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(members: &[Option<u32>], expected: Option<u32>) {
+        let members = members.iter().map(|member| member.map(ClusterVersion));
+        let next = next_version(ClusterVersion(1), ClusterVersion(3), members);
+        assert_eq!(next, expected.map(ClusterVersion));
+    }
+
+    #[test]
+    fn cluster_version_rises_to_what_all_members_support() {
+        check(&[Some(3), Some(3), Some(3)], Some(3));
+        check(&[Some(3), Some(2), Some(3)], Some(2));
+        check(&[Some(3), Some(1), Some(3)], None);
+        check(&[Some(9), Some(9), Some(9)], Some(3));
+    }
+
+    #[test]
+    fn cluster_version_waits_for_members_that_were_not_heard() {
+        check(&[Some(3), None, Some(3)], None);
+    }
 }

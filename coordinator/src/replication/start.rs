@@ -201,7 +201,7 @@ impl StartReplication {
             stopping,
         };
         let thread = ReplicaThread {
-            applied: replica.applied(),
+            applied: 0,
             replica,
             tick: settings.raft_tick,
             requests: inbox,

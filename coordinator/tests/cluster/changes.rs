@@ -83,6 +83,21 @@ async fn coordinator_that_is_gone_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leader_that_is_removed_hands_over_first() {
+    let mut group = Group::three().await;
+    let jobs = group.jobs().await;
+    let first = submit(&jobs).await;
+    let leader = group.leader().await;
+    let client =
+        convoy_client::CoordinatorsClient::of(convoy_client::Caller::new(group.endpoints()));
+    client.remove(leader).await.unwrap();
+    group.kill(leader);
+    let left: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    wait_for_voters(&group, &left).await;
+    assert_known(&jobs, &[&first]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leader_hands_over_to_whom_it_is_told() {
     let group = Group::three().await;
     let to = group.follower().await;
