@@ -1,5 +1,7 @@
 //! Numbers drawn from a seed.
 
+use convoy_common::order::mix;
+
 /// SplitMix64: small, and good enough to spread elections.
 #[derive(Clone, Debug)]
 pub(crate) struct Random {
@@ -13,10 +15,7 @@ impl Random {
 
     pub(crate) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mix(self.state)
     }
 
     /// Below `bound`, which is not 0.

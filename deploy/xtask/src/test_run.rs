@@ -112,7 +112,7 @@ pub(crate) fn run(
 ) -> Result<()> {
     setup::everything(workspace, named, steps)?;
     lint::format(workspace, steps)?;
-    run_suite(workspace, &TIDY, steps)?;
+    run_suite(workspace, &TIDY, None, steps)?;
     lint::clippy(workspace, steps)?;
     lint::dependencies(workspace, steps)?;
     build(workspace, steps)?;
@@ -122,11 +122,11 @@ pub(crate) fn run(
         None
     };
     for suite in &USUAL {
-        run_suite_with(workspace, suite, torchvision.as_deref(), steps)?;
+        run_suite(workspace, suite, torchvision.as_deref(), steps)?;
     }
     if long {
         for suite in &LONG {
-            run_suite(workspace, suite, steps)?;
+            run_suite(workspace, suite, None, steps)?;
         }
         lint::advisories(workspace, steps)?;
     }
@@ -150,11 +150,8 @@ fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     )
 }
 
-fn run_suite(workspace: &Workspace, suite: &Suite, steps: &mut Steps) -> Result<()> {
-    run_suite_with(workspace, suite, None, steps)
-}
-
-fn run_suite_with(
+/// Runs a suite; where a folder with torchvision is named, its tests compare with that.
+fn run_suite(
     workspace: &Workspace,
     suite: &Suite,
     torchvision: Option<&Path>,

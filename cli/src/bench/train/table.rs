@@ -23,11 +23,7 @@ pub(super) fn table(case: &Case) -> String {
         case.workload.name(),
         case.workload.batch()
     );
-    let mut table = Table::new();
-    table
-        .load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(if case.end_to_end {
+    let mut table = headed(if case.end_to_end {
         END_TO_END_HEADS
     } else {
         STEP_HEADS
@@ -45,6 +41,15 @@ pub(super) fn table(case: &Case) -> String {
     }
 }
 
+fn headed(heads: [&str; 7]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(heads);
+    table
+}
+
 /// One line for each contender that tells where its time goes.
 fn parts(case: &Case) -> Option<Table> {
     let mut told = case
@@ -53,11 +58,7 @@ fn parts(case: &Case) -> Option<Table> {
         .filter(|outcome| !outcome.parts.is_empty())
         .peekable();
     told.peek()?;
-    let mut table = Table::new();
-    table
-        .load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(PART_HEADS);
+    let mut table = headed(PART_HEADS);
     for outcome in told {
         let median = |part: fn(&Parts) -> f64| {
             let values: Vec<f64> = outcome
