@@ -2,7 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(["convoy.proto", "raft.proto"], ["proto"])?;
+    let descriptors = protox::compile(["convoy.proto", "cluster.proto", "raft.proto"], ["proto"])?;
     tonic_prost_build::configure()
         // Ordered, so that the same content has the same bytes.
         .btree_map(".")

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use convoy_client::{CoordinatorAddress, Endpoints};
 use convoy_common::limits::MAX_SLOTS;
 
 use crate::bench::BenchCommand;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     /// Look at checkpoints and take models out of them.
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
+    /// Look at the coordinators of a cluster, and change who they are.
+    Cluster(ClusterArguments),
     /// Measure Convoy beside PyTorch on this machine.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -63,6 +66,79 @@ pub(crate) struct ValidateArguments {
     /// Don't look at the data files, nor at that of model.init.
     #[arg(long)]
     pub(crate) no_data: bool,
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+pub(crate) struct Coordinators {
+    /// Coordinators of the cluster, any of them, separated by commas.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESSES",
+        default_value = "http://127.0.0.1:7700"
+    )]
+    pub(crate) coordinators: Endpoints,
+    /// File with the cluster's key.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) cluster_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArguments {
+    #[command(flatten)]
+    pub(crate) coordinators: Coordinators,
+    #[command(subcommand)]
+    pub(crate) command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Show who leads and how the others are doing.
+    Status {
+        /// How it is printed.
+        #[arg(short, long, value_enum, default_value_t = OutputForm::Table)]
+        output: OutputForm,
+    },
+    /// Add a coordinator that was started with `join = true`.
+    Add {
+        /// Its id, which no other ever had.
+        id: u64,
+        /// Where it is reached, http://HOST:PORT.
+        address: CoordinatorAddress,
+    },
+    /// Remove a coordinator for good.
+    Remove {
+        /// Its id.
+        id: u64,
+    },
+    /// Put a new coordinator, started with `join = true`, into the place of an old one.
+    Replace {
+        /// Who leaves, whether it still runs or not.
+        old: u64,
+        /// Who comes; no other ever had this id.
+        new: u64,
+        /// Where the new one is reached, http://HOST:PORT.
+        address: CoordinatorAddress,
+        /// Give up after so many seconds; what was done stays done.
+        #[arg(long, default_value_t = 600)]
+        timeout_s: u64,
+    },
+    /// Hand leadership over.
+    TransferLeader {
+        /// To whom; whoever has caught up best if it is left out.
+        #[arg(long)]
+        to: Option<u64>,
+    },
+}
+
+/// How something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Schema => commands::schema(),
         Command::Checkpoint(CheckpointCommand::Export(arguments)) => commands::export(arguments),
         Command::Checkpoint(CheckpointCommand::Show(arguments)) => commands::show(arguments),
+        Command::Cluster(arguments) => commands::cluster(arguments),
         Command::Bench(command) => bench::bench(command),
     };
     outcome.unwrap_or_else(|error| failure::report(&error))

@@ -12,6 +12,9 @@ pub const MAX_DATA_SHARDS: u32 = 4_096;
 /// Device slots of one node: one process each.
 pub const MAX_SLOTS: u32 = 256;
 
+/// Coordinators of one cluster that a client is told of: five at most take part, and some may be on their way in or out.
+pub const MAX_COORDINATORS: usize = 16;
+
 /// Longest message on a session: a spec, with room for the wrapping. tonic's own default is 4 MiB.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 

@@ -1,23 +1,16 @@
 //! The job spec: what a user writes in TOML to say what to train.
 //!
-//! **Invariant:** these structs are the only description of a spec. Its JSON schema is derived from them, and unknown
-//! keys, types and ranges are checked against that schema; what no single field can say is in `spec/rules.rs`.
+//! **Invariant:** these structs are the only description of a spec. [`crate::document`] checks a file against them; what no
+//! single field can say is in `spec/rules.rs`.
 
 mod data;
-mod document;
-mod finding;
 mod json;
-mod key_path;
 mod message;
 mod model;
-mod nearest;
 mod optimizer;
 mod parse;
-mod problem;
 mod rules;
 mod schedule;
-mod shape;
-mod shape_check;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -30,15 +23,15 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::document::{self, file_path};
 use crate::limits::MAX_DATA_SHARDS;
 
+pub use crate::document::{DocumentErrors as SpecErrors, Place, Problem};
 pub use data::{AugmentSpec, DataFiles, DataFormat, DataSpec, IdxPaths};
 pub use message::{SpecTooLong, check_message};
 pub use model::{ImagesTooSmall, ModelName, ModelSpec, Stem};
 pub use optimizer::{OptimizerName, OptimizerSpec};
-pub use problem::{Place, Problem, SpecErrors};
 pub use schedule::{ScheduleName, ScheduleSpec};
-pub use shape::json_schema;
 pub use training::{MemoryFormat, Precision, Reproducibility, TrainingSpec};
 pub use workers::{WorkerBounds, WorkersRefused};
 
@@ -109,12 +102,18 @@ impl Default for ElasticSpec {
 pub struct CheckpointSpec {
     /// Folder for the checkpoints of all runs; each job makes its own below it.
     #[schemars(length(min = 1))]
-    #[garde(custom(rules::file_path))]
+    #[garde(custom(file_path))]
     pub folder: PathBuf,
     /// Epochs between two checkpoints.
     #[serde(default = "training::one")]
     #[garde(range(min = 1, max = 1_000_000))]
     pub every_epochs: u32,
+}
+
+/// The JSON schema (draft 2020-12) of a job spec.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    document::json_schema::<JobSpec>()
 }
 
 impl JobSpec {

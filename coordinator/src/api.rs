@@ -3,6 +3,7 @@
 //! **Invariant:** the only module that knows protobuf types, all of them in [`convert`].
 
 mod convert;
+mod coordinators;
 mod session;
 
 use std::pin::Pin;
@@ -10,11 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use convoy_access::ClusterKey;
+use convoy_access::grpc::AccessLayer;
 use convoy_common::limits::MAX_MESSAGE_BYTES;
+use convoy_proto::raft::v1::raft_server::RaftServer;
 use convoy_proto::v1;
 use convoy_proto::v1::agents_server::{Agents, AgentsServer};
+use convoy_proto::v1::coordinators_server::CoordinatorsServer;
 use convoy_proto::v1::jobs_server::{Jobs, JobsServer};
 use convoy_proto::v1::workers_server::{Workers, WorkersServer};
+use convoy_wire::redirect::Redirect;
+use futures::stream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
@@ -23,6 +30,7 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::leader::{ClientRequest, Event, Refused, Reply, SessionId};
+use crate::replication::{Directory, MAX_DELIVERY_BYTES, RaftService, ReplicaHandle};
 
 /// A peer that vanished without a word is noticed after both together.
 const PING_PERIOD: Duration = Duration::from_secs(5);
@@ -30,26 +38,56 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
+/// Whom it serves, and where.
+pub(crate) struct Serving {
+    pub(crate) listener: TcpListener,
+    /// A session's first message must come within this time.
+    pub(crate) hello: Duration,
+    /// Only who knows it is served, if there is one.
+    pub(crate) key: Option<ClusterKey>,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) directory: Directory,
+    pub(crate) replica: ReplicaHandle,
+    /// For the other coordinators.
+    pub(crate) raft: RaftService,
+}
+
+/// Bytes of one stream that may be on their way unread: a few of Raft's messages full of entries.
+const WINDOW_BYTES: u32 = 4 << 20;
+
 /// Serves until told to stop and every call has ended.
 pub(crate) async fn serve(
-    listener: TcpListener,
-    events: mpsc::Sender<Event>,
-    hello: Duration,
+    Serving {
+        listener,
+        hello,
+        key,
+        events,
+        directory,
+        replica,
+        raft,
+    }: Serving,
     stopped: oneshot::Receiver<()>,
 ) {
     let api = Api {
         events,
         hello,
         sessions: Arc::default(),
+        directory,
+        replica,
     };
     let limit = MAX_MESSAGE_BYTES;
     let served = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(PING_PERIOD))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(2 * WINDOW_BYTES)
+        .layer(AccessLayer::new(key))
         .add_service(JobsServer::new(api.clone()).max_decoding_message_size(limit))
         .add_service(AgentsServer::new(api.clone()).max_decoding_message_size(limit))
-        .add_service(WorkersServer::new(api).max_decoding_message_size(limit))
+        .add_service(WorkersServer::new(api.clone()).max_decoding_message_size(limit))
+        .add_service(CoordinatorsServer::new(api))
+        .add_service(RaftServer::new(raft).max_decoding_message_size(MAX_DELIVERY_BYTES))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
             // A sender that is gone means the same as one that spoke.
             let _ = stopped.await;
@@ -67,6 +105,8 @@ struct Api {
     /// A session's first message must come within this time.
     hello: Duration,
     sessions: Arc<AtomicU64>,
+    directory: Directory,
+    replica: ReplicaHandle,
 }
 
 impl Api {
@@ -207,7 +247,13 @@ impl Jobs for Api {
             .ask(|reply| Event::Client(ClientRequest::Watch { job, reply }))
             .await?;
         let answers = WatchStream::new(views).map(|view| Ok(convert::job_view(&view)));
-        Ok(Response::new(Box::pin(answers)))
+        // Views end with the leadership of whoever shows them.
+        let directory = self.directory.clone();
+        let end = stream::once(async move {
+            let leader = directory.other_leader();
+            Err(Redirect { leader }.status())
+        });
+        Ok(Response::new(Box::pin(answers.chain(end))))
     }
 }
 

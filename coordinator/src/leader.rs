@@ -1,7 +1,11 @@
-//! The leader: one task owns the state, and everything that happens reaches it as an [`Event`].
+//! The leader loop: one task owns the state, and everything that happens reaches it as an [`Event`].
 //!
-//! [`Leader::handle`] is a plain function of the event and the time: it applies committed commands, decides what follows,
-//! and tells peers what the state owes them. It never waits; [`run`] around it does.
+//! [`Leader::handle`] is a plain function of the event and the time: it applies committed commands, and while this
+//! coordinator leads it decides what follows, serves sessions and tells peers what the state owes them. It never waits;
+//! [`run`] around it does.
+//!
+//! **Invariant:** only a leader that has applied an entry of its own term acts ([`standing`]); what it knows beyond the
+//! state ends with its term.
 
 mod agents;
 mod clients;
@@ -9,11 +13,15 @@ mod decide;
 mod event;
 mod lists;
 mod live_job;
+mod log_events;
+mod members;
 mod perform;
+mod reads;
 mod refused;
 mod reports;
 mod session;
 mod silence;
+mod standing;
 mod views;
 mod workers;
 
@@ -23,29 +31,33 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use convoy_common::ids::{JobId, NodeId, WorkerRef};
+use convoy_common::ids::{JobId, NodeId, ReplicaId as MemberId, WorkerRef};
 use convoy_state_machine::cause::Cause;
-use convoy_state_machine::command::Reach;
 use convoy_state_machine::job::JobPhase;
+use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::time::Moment;
 use convoy_state_machine::{Answer, Cluster, Envelope};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use crate::config::{EmbeddedConfig, Timings, ms};
-use crate::consensus::{Committed, Log, ProposalId};
+use crate::config::{Timings, ms};
+use crate::consensus::{Log, LogEvent, ProposalId};
+use crate::replication::{Directory, Failure};
 
 pub(crate) use event::{
     AgentAttach, AgentDirective, AgentHello, AgentReport, ClientRequest, DesiredWorker, Detached,
-    Event, Note, Reply, SliceWritten, Submission, WorkerAttach, WorkerDirective, WorkerHello,
-    WorkerReport,
+    Event, KnownMembers, MemberRequest, Note, ReplaceProgress, Reply, SliceWritten, Submission,
+    WorkerAttach, WorkerDirective, WorkerHello, WorkerReport,
 };
 pub(crate) use lists::{Page, SubmittedSpec};
 use live_job::LiveJob;
+use members::{MemberStep, Membership};
+use reads::Reads;
 pub(crate) use refused::Refused;
 use session::{AgentSession, WorkerSession};
 pub(crate) use session::{Next, Outbound, Outgoing, SessionId, channel};
 use silence::{Peer, SilenceDetector};
+use standing::{Parting, Standing};
 pub(crate) use views::NumberedView;
 use views::Views;
 
@@ -53,6 +65,12 @@ use views::Views;
 pub(crate) struct Leader<L> {
     log: L,
     cluster: Cluster,
+    /// The state is the one after this entry.
+    applied: u64,
+    standing: Standing,
+    directory: Directory,
+    membership: Membership,
+    failure: Failure,
     timings: Timings,
     shutdown_ends_agents: bool,
     now: Moment,
@@ -62,7 +80,14 @@ pub(crate) struct Leader<L> {
     silence: SilenceDetector,
     views: Views,
     /// What is to be done when a proposal's fate is known.
-    waiting: BTreeMap<ProposalId, Waiting>,
+    waiting: BTreeMap<ProposalId, Pending>,
+    /// Commands that were not accepted and must not be lost; proposed again at the next tick.
+    again: Vec<(Envelope, Waiting)>,
+    reads: Reads,
+    /// What came before this leader may act.
+    early: Vec<Event>,
+    /// Sessions of a leadership that is over.
+    parting: Parting,
     /// Jobs about which a decision of this leader is in flight.
     deciding: BTreeSet<JobId>,
     /// Attempts of this leadership so far.
@@ -81,17 +106,48 @@ enum Waiting {
     Decision(JobId),
     /// A worker's report that the job can't go on without.
     Report(WorkerRef),
+    /// A step of a change of coordinators.
+    Member(MemberStep),
     /// Nobody; a refusal is only logged.
     Nobody,
 }
 
-/// Drives `leader` until it is told to shut down or nobody can reach it any more.
-pub(crate) async fn run<L: Log>(mut leader: Leader<L>, mut inbox: mpsc::Receiver<Event>) {
+/// A proposal whose fate is not known.
+struct Pending {
+    waiting: Waiting,
+    /// The command, where it must not be lost although nobody would send it again.
+    command: Option<Envelope>,
+}
+
+/// What a leader loop begins with.
+pub(crate) struct Beginning<L> {
+    pub(crate) log: L,
+    pub(crate) cluster: Cluster,
+    pub(crate) directory: Directory,
+    /// This coordinator, as the others should know it.
+    pub(crate) introduction: (MemberId, Member),
+    pub(crate) timings: Timings,
+    pub(crate) shutdown_ends_agents: bool,
+    pub(crate) failure: Failure,
+}
+
+/// Drives `leader` until it is told to shut down, or log or peers can't reach it any more.
+pub(crate) async fn run<L: Log>(
+    mut leader: Leader<L>,
+    mut log: mpsc::Receiver<Vec<LogEvent>>,
+    mut inbox: mpsc::Receiver<Event>,
+) {
     let began = Instant::now();
     let mut ticks = tokio::time::interval(leader.timings.tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let event = tokio::select! {
+            biased;
+            // What is committed comes first: answers wait for it.
+            events = log.recv() => match events {
+                None => return leader.shutdown(),
+                Some(events) => Event::Log(events),
+            },
             _ = ticks.tick() => Event::Tick,
             event = inbox.recv() => match event {
                 None | Some(Event::Shutdown) => return leader.shutdown(),
@@ -103,17 +159,26 @@ pub(crate) async fn run<L: Log>(mut leader: Leader<L>, mut inbox: mpsc::Receiver
 }
 
 impl<L: Log> Leader<L> {
-    /// A leader with an empty state.
-    pub(crate) fn new(log: L, config: EmbeddedConfig) -> Self {
-        let EmbeddedConfig {
+    /// A coordinator that has not heard yet who leads.
+    pub(crate) fn new(beginning: Beginning<L>) -> Self {
+        let Beginning {
+            mut log,
+            cluster,
+            directory,
+            introduction,
             timings,
             shutdown_ends_agents,
-            first_job,
-            ..
-        } = config;
+            failure,
+        } = beginning;
+        log.publish_addresses(&cluster);
         Self {
             log,
-            cluster: Cluster::with_first_job(first_job),
+            cluster,
+            applied: 0,
+            standing: Standing::default(),
+            directory,
+            membership: Membership::of(introduction),
+            failure,
             silence: SilenceDetector::new(ms(timings.silence), ms(timings.tick)),
             timings,
             shutdown_ends_agents,
@@ -123,6 +188,10 @@ impl<L: Log> Leader<L> {
             live: BTreeMap::new(),
             views: Views::default(),
             waiting: BTreeMap::new(),
+            again: Vec::new(),
+            reads: Reads::default(),
+            early: Vec::new(),
+            parting: Parting::default(),
             deciding: BTreeSet::new(),
             attempts: 0,
             attention: false,
@@ -132,8 +201,24 @@ impl<L: Log> Leader<L> {
     /// Takes one event at `now`, and does everything that follows from it.
     pub(crate) fn handle(&mut self, event: Event, now: Moment) {
         self.now = now;
+        self.hear_log();
+        self.take(event);
+        self.settle();
+    }
+
+    fn take(&mut self, event: Event) {
+        let Some(event) = self.admitted(event) else {
+            return;
+        };
         match event {
+            Event::Log(events) => {
+                for event in events {
+                    self.log_says(event);
+                }
+            }
             Event::Client(request) => self.client(request),
+            Event::Member(request) => self.member_requested(request),
+            Event::Introduced { replica, member } => self.introduced(replica, member),
             Event::AgentAttach(attach) => self.agent_attaches(attach),
             Event::AgentReport {
                 node,
@@ -163,16 +248,19 @@ impl<L: Log> Leader<L> {
             Event::Tick => self.tick(),
             Event::Shutdown => {}
         }
-        self.settle();
+    }
+
+    fn hear_log(&mut self) {
+        while let Some(event) = self.log.next_event() {
+            self.log_says(event);
+        }
     }
 
     /// Applies what is committed and decides what follows, until nothing does; then tells everyone.
     fn settle(&mut self) {
         loop {
-            while let Some(committed) = self.log.next_committed() {
-                self.apply(committed);
-            }
-            if !self.attention {
+            self.hear_log();
+            if !self.attention || !self.leads() {
                 break;
             }
             self.attention = false;
@@ -183,35 +271,22 @@ impl<L: Log> Leader<L> {
     }
 
     fn propose(&mut self, envelope: impl Into<Envelope>, waiting: Waiting) {
-        let proposal = self.log.propose(envelope.into());
+        let envelope = envelope.into();
         if let Waiting::Decision(job) = &waiting {
             self.deciding.insert(job.clone());
         }
-        self.waiting.insert(proposal, waiting);
+        let is_kept = matches!(waiting, Waiting::Report(_) | Waiting::Nobody);
+        let command = is_kept.then(|| envelope.clone());
+        let proposal = self.log.propose(envelope);
+        self.waiting.insert(proposal, Pending { waiting, command });
     }
 
-    fn apply(&mut self, committed: Committed) {
-        let Committed { proposal, envelope } = committed;
-        let command = &envelope.command;
-        if let Err(too_old) = self.cluster.check_build(command) {
-            panic!("this replica must stop: {too_old}");
-        }
-        tracing::debug!(?command, "applies");
-        let (job, reach) = (command.job().cloned(), command.reach());
-        self.mark_node(command);
-        let answer = self.cluster.apply(envelope);
-        self.mark_reached(job.as_ref(), reach, &answer);
-        self.attention |= reach >= Reach::Job;
-        let waiting = self.waiting_for(proposal);
-        self.answer(waiting, answer, job);
-    }
-
-    fn waiting_for(&mut self, proposal: ProposalId) -> Waiting {
-        let waiting = self.waiting.remove(&proposal).unwrap_or(Waiting::Nobody);
-        if let Waiting::Decision(job) = &waiting {
+    fn take_pending(&mut self, proposal: ProposalId) -> Option<Pending> {
+        let pending = self.waiting.remove(&proposal)?;
+        if let Waiting::Decision(job) = &pending.waiting {
             self.deciding.remove(job);
         }
-        waiting
+        Some(pending)
     }
 
     fn answer(&mut self, waiting: Waiting, answer: Answer, job: Option<JobId>) {
@@ -222,13 +297,14 @@ impl<L: Log> Leader<L> {
             (Waiting::Decision(job), Ok(outcome)) => self.decided(&job, &outcome),
             (Waiting::Decision(job), Err(refusal)) => self.decision_refused(&job, &refusal),
             (Waiting::Report(worker), Err(refusal)) => self.report_refused(&worker, &refusal),
+            (Waiting::Member(step), answer) => self.member_answered(step, answer),
             (Waiting::Nobody, Err(refusal)) if refusal.is_stale() => {
                 tracing::info!(%refusal, "command of the past refused");
             }
             (Waiting::Nobody, Err(refusal)) => tracing::warn!(%refusal, "command refused"),
             (Waiting::Report(_) | Waiting::Nobody, Ok(_)) => {}
         }
-        if let Some(job) = job {
+        if let Some(job) = job.filter(|_| self.leads()) {
             self.note_end(&job);
         }
     }
@@ -269,6 +345,14 @@ impl<L: Log> Leader<L> {
     }
 
     fn tick(&mut self) {
+        self.part();
+        if !self.leads() {
+            return;
+        }
+        for (envelope, waiting) in std::mem::take(&mut self.again) {
+            self.propose(envelope, waiting);
+        }
+        self.look_after_members();
         for (peer, silent_ms) in self.silence.tick(self.now) {
             match peer {
                 Peer::Node(node) => self.agent_silent(&node, silent_ms),

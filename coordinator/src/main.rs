@@ -1,28 +1,34 @@
-//! A coordinator as a process of its own; it keeps its state in memory and so serves one host, on loopback.
+//! A coordinator as a process of its own.
 
-use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use convoy_coordinator::{Coordinator, EmbeddedConfig};
+use convoy_access::Access;
+use convoy_common::config::CoordinatorConfig;
+use convoy_coordinator::{Coordinator, CoordinatorSettings};
 use convoy_telemetry::LogTarget;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Coordinates jobs until SIGTERM or Ctrl-C.
+/// Coordinates jobs, alone or as one of several, until SIGTERM or Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where to listen; only loopback addresses, because peers are not authenticated yet.
-    #[arg(long, default_value = "127.0.0.1:7700")]
-    listen: SocketAddr,
+    /// Its configuration, a TOML file; relative paths in it start from its folder.
+    #[arg(long)]
+    config: PathBuf,
+    /// The first start of a new cluster: say it once, for each of its coordinators, and never again. A coordinator that lost
+    /// its data must not take part in a second beginning of its cluster.
+    #[arg(long)]
+    create_cluster: bool,
 }
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            convoy_output::notice(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -30,16 +36,14 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     convoy_telemetry::init(&LogTarget::Stderr, "info")?;
+    let config = read(&arguments.config)?;
+    let access = Access::open(config.cluster_key.as_deref(), config.insecure)?;
+    let settings = CoordinatorSettings::from_file(&config, access, arguments.create_cluster);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-        let config = EmbeddedConfig {
-            listen: arguments.listen,
-            shutdown_ends_agents: false,
-            ..EmbeddedConfig::default()
-        };
-        let coordinator = Coordinator::start(config).await?;
+        let coordinator = Coordinator::start(settings).await?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -47,4 +51,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         coordinator.shutdown().await;
         Ok(())
     })
+}
+
+fn read(path: &Path) -> anyhow::Result<CoordinatorConfig> {
+    let name = path.display().to_string();
+    let source = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    let mut config = CoordinatorConfig::parse(&source, &name)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    config.resolve_paths(folder);
+    Ok(config)
 }

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use convoy_client::{AgentSession, CoordinatorAddress, JobsClient, WorkerSession};
-use convoy_coordinator::{Coordinator, EmbeddedConfig, StartError};
+use convoy_access::{Access, ClusterKey};
+use convoy_client::{AgentSession, CoordinatorAddress, Endpoints, JobsClient, WorkerSession};
+use convoy_coordinator::{Coordinator, CoordinatorSettings, StartError};
 use convoy_proto::v1::agent_directive::Directive as ToAgent;
 use convoy_proto::v1::agent_report::Report as FromAgent;
 use convoy_proto::v1::worker_directive::Directive as ToWorker;
 use convoy_proto::v1::worker_report::Report as FromWorker;
 use convoy_proto::{PROTOCOL_VERSION, v1};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 /// Far beyond what anything here takes; only a hang reaches it.
@@ -36,10 +38,23 @@ fn agent_hello(protocol_version: u32) -> v1::AgentHello {
     }
 }
 
-async fn start() -> (Coordinator, CoordinatorAddress) {
-    let coordinator = Coordinator::start(EmbeddedConfig::default()).await.unwrap();
-    let address = format!("http://{}", coordinator.address()).parse().unwrap();
-    (coordinator, address)
+/// A coordinator's settings, and the folder of its data.
+fn settings() -> (CoordinatorSettings, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = CoordinatorSettings::embedded(folder.path().join("coordinator"));
+    (settings, folder)
+}
+
+async fn start() -> (Coordinator, Endpoints, TempDir) {
+    let (settings, folder) = settings();
+    let coordinator = Coordinator::start(settings).await.unwrap();
+    let address = CoordinatorAddress::from(coordinator.address());
+    (coordinator, address.into(), folder)
+}
+
+fn cluster_key() -> ClusterKey {
+    let secret: [u8; 32] = std::array::from_fn(|at| at as u8);
+    ClusterKey::new(&secret).unwrap()
 }
 
 /// The workers that the agent is told to run.
@@ -79,7 +94,7 @@ async fn next(worker: &mut WorkerSession) -> ToWorker {
     }
 }
 
-async fn attach(address: &CoordinatorAddress, worker: &v1::WorkerRef) -> WorkerSession {
+async fn attach(address: &Endpoints, worker: &v1::WorkerRef) -> WorkerSession {
     let hello = v1::WorkerHello {
         protocol_version: PROTOCOL_VERSION,
         build: "test".to_owned(),
@@ -140,10 +155,7 @@ async fn form(workers: &mut [WorkerSession]) -> (v1::Attempt, u64) {
     formed.unwrap()
 }
 
-async fn finished_view(
-    address: &CoordinatorAddress,
-    job: &convoy_common::ids::JobId,
-) -> v1::JobView {
+async fn finished_view(address: &Endpoints, job: &convoy_common::ids::JobId) -> v1::JobView {
     let jobs = JobsClient::connect(address, PATIENCE).await.unwrap();
     let mut watch = jobs.watch(job).await.unwrap();
     loop {
@@ -216,7 +228,7 @@ async fn report_all_work(workers: &[WorkerSession], attempt: v1::Attempt, genera
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_from_submission_to_finish() {
-    let (coordinator, address) = start().await;
+    let (coordinator, address, _folder) = start().await;
     let mut agent = AgentSession::open(&address, agent_hello(PROTOCOL_VERSION), PATIENCE)
         .await
         .unwrap();
@@ -260,7 +272,7 @@ async fn a_job_goes_from_submission_to_finish() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_fails_the_job_with_its_last_words() {
-    let (coordinator, address) = start().await;
+    let (coordinator, address, _folder) = start().await;
     let mut agent = AgentSession::open(&address, agent_hello(PROTOCOL_VERSION), PATIENCE)
         .await
         .unwrap();
@@ -307,11 +319,9 @@ async fn a_worker_that_dies_fails_the_job_with_its_last_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_refused_with_what_to_do() {
-    let (coordinator, _) = start().await;
-    let taken = EmbeddedConfig {
-        listen: coordinator.address(),
-        ..EmbeddedConfig::default()
-    };
+    let (coordinator, _, _folder) = start().await;
+    let (mut taken, _other) = settings();
+    taken.listen = coordinator.address();
     let error = Coordinator::start(taken).await.unwrap_err();
     assert!(matches!(error, StartError::AddressInUse { .. }));
     assert!(
@@ -322,20 +332,44 @@ async fn a_port_in_use_is_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_others_reach_is_refused() {
-    let open = EmbeddedConfig {
-        listen: ([0, 0, 0, 0], 0).into(),
-        ..EmbeddedConfig::default()
+async fn an_address_that_others_reach_is_refused_unless_strangers_are_kept_out_or_meant_to_come() {
+    let listening = |access| {
+        let (mut listening, folder) = settings();
+        listening.listen = ([0, 0, 0, 0], 0).into();
+        listening.access = access;
+        (listening, folder)
     };
-    assert!(matches!(
-        Coordinator::start(open).await.unwrap_err(),
-        StartError::NotLoopback { .. }
-    ));
+    let (alone, _folder) = listening(Access::Loopback);
+    let error = Coordinator::start(alone).await.unwrap_err();
+    assert!(matches!(error, StartError::Open(_)), "{error}");
+    for access in [Access::Insecure, Access::Keyed(cluster_key())] {
+        let (open, _folder) = listening(access);
+        let coordinator = Coordinator::start(open).await.unwrap();
+        coordinator.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_know_the_cluster_key_is_not_served() {
+    let (mut keyed, _folder) = settings();
+    keyed.access = Access::Keyed(cluster_key());
+    let coordinator = Coordinator::start(keyed).await.unwrap();
+    let stranger = Endpoints::from(CoordinatorAddress::from(coordinator.address()));
+    let error = AgentSession::open(&stranger, agent_hello(PROTOCOL_VERSION), PATIENCE)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("--cluster-key FILE"), "{error}");
+    let known = stranger.with_key(Some(cluster_key()));
+    AgentSession::open(&known, agent_hello(PROTOCOL_VERSION), PATIENCE)
+        .await
+        .unwrap();
+    coordinator.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_of_another_protocol_is_refused_with_both_versions() {
-    let (coordinator, address) = start().await;
+    let (coordinator, address, _folder) = start().await;
     let error = AgentSession::open(&address, agent_hello(PROTOCOL_VERSION + 1), PATIENCE)
         .await
         .unwrap_err()
@@ -358,7 +392,7 @@ fn submission(sequence: u64, spec_json: String) -> v1::SubmitRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notes_lists_and_specs_come_over_the_wire() {
-    let (coordinator, address) = start().await;
+    let (coordinator, address, _folder) = start().await;
     let hello = v1::AgentHello {
         labels: [("rack".to_owned(), "r1".to_owned())].into(),
         worker_memory_bytes: Some(1 << 30),

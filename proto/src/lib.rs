@@ -5,7 +5,10 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Version 1 of the protocol.
 pub mod v1 {
-    #![expect(missing_docs, reason = "generated; the comments are in convoy.proto")]
+    #![expect(
+        missing_docs,
+        reason = "generated; the comments are in convoy.proto and cluster.proto"
+    )]
     #![allow(
         clippy::all,
         clippy::too_many_lines,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{self, Finding};
 
 /// Every crate of the workspace and the ones of the workspace it may name in its manifest.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("convoy-common", &[]),
     ("convoy-proto", &[]),
     ("convoy-files", &[]),
@@ -17,9 +17,16 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("convoy-process", &[]),
     ("convoy-telemetry", &[]),
     ("convoy-wire", &["convoy-common", "convoy-proto"]),
+    // Its tests make calls; itself it knows no message.
+    ("convoy-access", &["convoy-common", "convoy-proto"]),
     (
         "convoy-client",
-        &["convoy-common", "convoy-proto", "convoy-wire"],
+        &[
+            "convoy-access",
+            "convoy-common",
+            "convoy-proto",
+            "convoy-wire",
+        ],
     ),
     ("convoy-state-machine", &["convoy-common"]),
     ("convoy-journal", &["convoy-files"]),
@@ -30,10 +37,13 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "convoy-coordinator",
         &[
+            "convoy-access",
             // Its tests play agents and workers; itself it calls nobody (`APART`).
             "convoy-client",
             "convoy-common",
-            "convoy-files",
+            "convoy-consensus",
+            "convoy-journal",
+            "convoy-output",
             "convoy-proto",
             "convoy-state-machine",
             "convoy-telemetry",
@@ -41,7 +51,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
         ],
     ),
     ("convoy-membership", &["convoy-common"]),
-    ("convoy-collective", &["convoy-common"]),
+    ("convoy-collective", &["convoy-access", "convoy-common"]),
     ("convoy-data", &["convoy-common", "convoy-files"]),
     ("convoy-checkpoint", &["convoy-common", "convoy-files"]),
     ("convoy-torch", &[]),
@@ -57,6 +67,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "convoy-agent",
         &[
+            "convoy-access",
             "convoy-client",
             "convoy-common",
             "convoy-files",
@@ -70,6 +81,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "convoy-worker",
         &[
+            "convoy-access",
             "convoy-checkpoint",
             "convoy-client",
             "convoy-collective",
@@ -89,6 +101,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "convoy",
         &[
+            "convoy-access",
             "convoy-checkpoint",
             "convoy-client",
             "convoy-common",

@@ -1,11 +1,13 @@
 //! The command line, parsed once into what can't be wrong.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use convoy_client::CoordinatorAddress;
+use convoy_access::Access;
+use convoy_client::Endpoints;
 use convoy_common::ids::{Incarnation, JobId, WorkerId, WorkerRef};
 use convoy_common::limits::MAX_MESSAGE_BYTES;
 use convoy_common::spec::JobSpec;
@@ -25,9 +27,9 @@ pub(crate) struct Arguments {
     /// Check that this program can run here, print what it was built for as one line of JSON, and end.
     #[arg(long)]
     check: bool,
-    /// Where the coordinator is, http://host:port.
+    /// Where the coordinators are, http://host:port,http://host:port; any of them leads to the others.
     #[arg(long, required_unless_present = "check")]
-    coordinator: Option<CoordinatorAddress>,
+    coordinator: Option<Endpoints>,
     /// The job to work for.
     #[arg(long, required_unless_present = "check")]
     job: Option<String>,
@@ -43,6 +45,18 @@ pub(crate) struct Arguments {
     /// The address that other workers reach this one at.
     #[arg(long, default_value = "127.0.0.1")]
     advertised_host: IpAddr,
+    /// The address to listen on for other workers; otherwise the one that they reach it at.
+    #[arg(long)]
+    listen_host: Option<IpAddr>,
+    /// First and last port to listen on, FIRST-LAST; otherwise any free one.
+    #[arg(long, value_parser = ports)]
+    data_ports: Option<RangeInclusive<u16>>,
+    /// File with the cluster's key, which coordinators and other workers must know too.
+    #[arg(long)]
+    cluster_key: Option<PathBuf>,
+    /// Let every worker in that reaches this one, without a cluster key.
+    #[arg(long, conflicts_with = "cluster_key")]
+    insecure: bool,
     /// The process that must outlive this one.
     #[arg(long)]
     parent_pid: Option<u32>,
@@ -60,11 +74,17 @@ pub(crate) enum Mode {
 
 /// All that a worker starts from.
 pub(crate) struct Work {
-    pub(crate) coordinator: CoordinatorAddress,
+    /// With the cluster's key, if there is one.
+    pub(crate) coordinators: Endpoints,
     pub(crate) me: WorkerRef,
     pub(crate) spec: JobSpec,
-    /// Where the ring listens: the advertised address, any free port.
-    pub(crate) data_address: SocketAddr,
+    /// Where other workers are told to connect to.
+    pub(crate) advertised_host: IpAddr,
+    /// Where the ring listens.
+    pub(crate) listen_host: IpAddr,
+    /// On which ports; 0 means any.
+    pub(crate) data_ports: RangeInclusive<u16>,
+    pub(crate) access: Access,
 }
 
 impl Arguments {
@@ -77,7 +97,7 @@ impl Arguments {
     }
 
     /// # Errors
-    /// If an id is malformed or the spec can't be read.
+    /// If an id is malformed, or the spec or the cluster key can't be read.
     pub(crate) fn mode(self) -> anyhow::Result<Mode> {
         if let Some(bench) = self.bench {
             return Ok(Mode::Bench(bench));
@@ -96,12 +116,26 @@ impl Arguments {
             worker: WorkerId(worker),
             incarnation: Incarnation(incarnation),
         };
+        let access = Access::open(self.cluster_key.as_deref(), self.insecure)?;
         Ok(Mode::Work(Box::new(Work {
-            coordinator,
+            coordinators: coordinator.with_key(access.key().cloned()),
             me,
             spec: read_spec(&spec_file)?,
-            data_address: SocketAddr::new(self.advertised_host, 0),
+            advertised_host: self.advertised_host,
+            listen_host: self.listen_host.unwrap_or(self.advertised_host),
+            data_ports: self.data_ports.unwrap_or(0..=0),
+            access,
         })))
+    }
+}
+
+fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let wanted = || format!("{text:?} is no range of ports: write it as 7800-7863");
+    let (first, last) = text.split_once('-').ok_or_else(wanted)?;
+    let parsed = (first.parse::<u16>(), last.parse::<u16>());
+    match parsed {
+        (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(first..=last),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => Err(wanted()),
     }
 }
 

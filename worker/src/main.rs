@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod convert;
 mod replica;
+mod said;
 mod session;
 
 use std::process::ExitCode;

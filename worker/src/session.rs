@@ -1,10 +1,11 @@
 //! The session with the coordinator: directives in, membership decides, the replica performs, reports out.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use convoy_client::{Reporter, WorkerSession, WorkerSide};
+use convoy_client::{Link, LinkEvent, Reporter, WorkerSide};
 use convoy_collective::{AbortHandle, RingListener};
 use convoy_common::ids::{Attempt, Rank};
 use convoy_membership::{Input, Member, Membership, Output, Report};
@@ -19,11 +20,10 @@ use crate::arguments::Work;
 use crate::check::BUILD;
 use crate::convert::{self, Directive};
 use crate::replica::{Command, Event, Group, Outlets, Progress, Replica};
+use crate::said::Said;
 
-/// The coordinator was there when the agent started this process.
-const SESSION_LIMIT: Duration = Duration::from_secs(30);
-/// Time for the last report to arrive.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// Training goes on without a coordinator. How long that makes sense is for the agent to say, which ends this process.
+const REACH_LIMIT: Duration = Duration::from_secs(3600);
 /// How often rank 0 says how far the job is; a display needs no more.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
 
@@ -35,44 +35,57 @@ enum End {
     Terminated,
     /// For a reason of its own, which the coordinator must hear.
     Failed { reason: String },
-    /// The coordinator is gone.
+    /// The coordinators are gone, or refuse this worker.
     SessionLost { reason: String },
 }
 
 /// Works until told to finish.
 ///
 /// # Errors
-/// If the coordinator can't be reached or is lost, or if the worker can't go on; the error says why.
+/// If the coordinators can't be reached or refuse this worker, or if it can't go on; the error says why.
 pub(crate) async fn run(work: Work, label: &Label) -> anyhow::Result<()> {
-    let listener = RingListener::bind(work.data_address).with_context(|| {
-        format!(
-            "cannot listen for other workers on {}",
-            work.data_address.ip()
-        )
-    })?;
+    let listener =
+        RingListener::bind_within(work.listen_host, work.data_ports.clone(), &work.access)
+            .context("cannot listen for other workers")?;
+    let data_address = SocketAddr::new(work.advertised_host, listener.local_addr().port());
     let hello = v1::WorkerHello {
         protocol_version: PROTOCOL_VERSION,
         build: BUILD.to_owned(),
         worker: Some(words::worker_ref(&work.me)),
         pid: std::process::id(),
-        data_address: listener.local_addr().to_string(),
+        data_address: data_address.to_string(),
     };
-    let mut session = WorkerSession::open(&work.coordinator, hello, SESSION_LIMIT).await?;
+    let mut link = Link::<WorkerSide>::start(work.coordinators.clone(), hello, REACH_LIMIT);
+    let reporter = first_session(&mut link).await?;
     let membership = Membership::new(work.me.clone());
     let (replica, Outlets { events, progress }) =
         Replica::start(work.spec, work.me, listener).context("could not start the replica")?;
-    let reporter = session.reporter();
     let mut worker = Worker {
         membership,
         replica,
         progress,
         reporter,
+        said: Said::default(),
         label,
         abort: AbortHandle::new(),
         rank: None,
     };
-    let end = worker.work(&mut session, events).await?;
-    worker.finish(end, session).await
+    let end = worker.work(&mut link, events).await?;
+    worker.finish(end, link).await
+}
+
+async fn first_session(link: &mut Link<WorkerSide>) -> anyhow::Result<Reporter<WorkerSide>> {
+    match link.next().await {
+        LinkEvent::Opened {
+            coordinator,
+            reporter,
+        } => {
+            tracing::info!(%coordinator, "session opened");
+            Ok(reporter)
+        }
+        LinkEvent::Lost { reason } | LinkEvent::Gone { reason } => bail!(reason),
+        LinkEvent::Directive(_) => bail!("a directive came before the session was open"),
+    }
 }
 
 /// The parts of a worker at work.
@@ -81,7 +94,9 @@ struct Worker<'a> {
     replica: Replica,
     /// Written by the replica at every step.
     progress: watch::Receiver<Progress>,
+    /// Of the newest session, which may be lost.
     reporter: Reporter<WorkerSide>,
+    said: Said,
     label: &'a Label,
     /// Of the group that stands or is being built.
     abort: AbortHandle,
@@ -92,7 +107,7 @@ struct Worker<'a> {
 impl Worker<'_> {
     async fn work(
         &mut self,
-        session: &mut WorkerSession,
+        link: &mut Link<WorkerSide>,
         mut events: mpsc::Receiver<Event>,
     ) -> anyhow::Result<End> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
@@ -100,11 +115,7 @@ impl Worker<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let flow = tokio::select! {
-                directive = session.next_directive() => match directive {
-                    Ok(Some(wire)) => self.directive(convert::directive(wire)?).await,
-                    Ok(None) => ControlFlow::Break(End::SessionLost { reason: "the coordinator closed the session".to_owned() }),
-                    Err(error) => ControlFlow::Break(End::SessionLost { reason: error.to_string() }),
-                },
+                heard = link.next() => self.heard(heard).await?,
                 event = events.recv() => match event {
                     Some(event) => self.event(event).await,
                     None => ControlFlow::Break(End::Failed { reason: "the replica thread ended".to_owned() }),
@@ -119,6 +130,30 @@ impl Worker<'_> {
                 return Ok(end);
             }
         }
+    }
+
+    async fn heard(&mut self, event: LinkEvent<WorkerSide>) -> anyhow::Result<ControlFlow<End>> {
+        match event {
+            LinkEvent::Directive(wire) => {
+                let directive = convert::directive(wire)?;
+                return Ok(self.directive(directive).await);
+            }
+            LinkEvent::Opened {
+                coordinator,
+                reporter,
+            } => {
+                tracing::info!(%coordinator, "session opened again");
+                self.reporter = reporter;
+                for report in self.said.again() {
+                    self.send(report).await;
+                }
+            }
+            LinkEvent::Lost { reason } => tracing::warn!(reason, "session lost, trying again"),
+            LinkEvent::Gone { reason } => {
+                return Ok(ControlFlow::Break(End::SessionLost { reason }));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     async fn directive(&mut self, directive: Directive) -> ControlFlow<End> {
@@ -292,15 +327,20 @@ impl Worker<'_> {
         }
     }
 
-    async fn report(&self, report: v1::worker_report::Report) {
-        // A closed session shows up as such where directives are awaited.
+    async fn report(&mut self, report: v1::worker_report::Report) {
+        self.said.note(&report);
+        self.send(report).await;
+    }
+
+    async fn send(&self, report: v1::worker_report::Report) {
+        // A session that was lost shows up as such where directives are awaited, and what matters is said in the next.
         if self.reporter.send(report).await.is_err() {
             tracing::debug!("a report found the session closed");
         }
     }
 
     async fn write_manifest(
-        &self,
+        &mut self,
         manifest: convoy_checkpoint::Manifest,
         folder: std::path::PathBuf,
     ) -> ControlFlow<End> {
@@ -323,14 +363,14 @@ impl Worker<'_> {
 
     /// Ends replica and session, in this order for a worker that is whole and in the other for one that failed: the
     /// coordinator must not wait for its reason.
-    async fn finish(mut self, end: End, session: WorkerSession) -> anyhow::Result<()> {
+    async fn finish(mut self, end: End, link: Link<WorkerSide>) -> anyhow::Result<()> {
         self.abort.abort("the worker ends");
         if let End::Failed { reason } = &end {
             self.report_progress().await;
             self.report(convert::failed(reason.clone())).await;
         }
         drop(self.reporter);
-        session.close(CLOSE_LIMIT).await;
+        link.close().await;
         self.replica.end();
         match end {
             End::Finished { reason } => {
@@ -342,7 +382,7 @@ impl Worker<'_> {
                 Ok(())
             }
             End::Failed { reason } => bail!(reason),
-            End::SessionLost { reason } => bail!("lost the coordinator: {reason}"),
+            End::SessionLost { reason } => bail!("lost the coordinators: {reason}"),
         }
     }
 }

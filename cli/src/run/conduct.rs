@@ -1,11 +1,12 @@
 //! From the start of the coordinator to the end of the last process.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use convoy_client::{CoordinatorAddress, JobsClient};
-use convoy_coordinator::{Coordinator, EmbeddedConfig};
+use convoy_client::{CoordinatorAddress, Endpoints, JobsClient};
+use convoy_coordinator::{Coordinator, CoordinatorSettings};
 use convoy_process::force_end_after;
 
 use super::agent::{AgentCommand, LocalAgent};
@@ -26,15 +27,35 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(40);
 pub(crate) async fn conduct(checked: &Checked, screen: &mut Screen) -> anyhow::Result<Ending> {
     // First, so that Ctrl-C finds the orderly end from here on.
     let interrupts = Interrupts::listen()?;
-    let config = EmbeddedConfig {
-        listen: checked.listen,
-        first_job: checked.claim.number(),
-        ..EmbeddedConfig::default()
-    };
-    let coordinator = Coordinator::start(config).await?;
+    let data = CoordinatorData::of(checked);
+    let mut settings = CoordinatorSettings::embedded(data.folder.clone());
+    settings.listen = checked.listen;
+    settings.first_job = checked.claim.number();
+    let coordinator = Coordinator::start(settings).await?;
     let ending = with_coordinator(checked, screen, interrupts, coordinator.address()).await;
     coordinator.shutdown().await;
     ending
+}
+
+/// The coordinator's log, which nobody needs once the job is over. It is left only where this process is killed.
+struct CoordinatorData {
+    folder: PathBuf,
+}
+
+impl CoordinatorData {
+    fn of(checked: &Checked) -> Self {
+        let job = checked.work_dir.join(checked.claim.job().as_str());
+        Self {
+            folder: job.join("coordinator"),
+        }
+    }
+}
+
+impl Drop for CoordinatorData {
+    fn drop(&mut self) {
+        // There is none if the coordinator did not start. Whatever else hinders is no reason to fail a run that is over.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 async fn with_coordinator(
@@ -43,9 +64,9 @@ async fn with_coordinator(
     mut interrupts: Interrupts,
     address: SocketAddr,
 ) -> anyhow::Result<Ending> {
-    let coordinator = format!("http://{address}");
-    let address: CoordinatorAddress = coordinator.parse()?;
-    let mut jobs = JobsClient::connect(&address, CONNECT_LIMIT).await?;
+    let address = CoordinatorAddress::from(address);
+    let coordinator = address.to_string();
+    let jobs = JobsClient::connect(&Endpoints::from(address), CONNECT_LIMIT).await?;
     let job = jobs
         .submit(checked.spec_json.clone(), checked.workers)
         .await?;

@@ -24,6 +24,13 @@ fn examples_stay_valid() {
     let mut checked = 0;
     for entry in fs::read_dir(examples).unwrap() {
         let file = entry.unwrap().path();
+        // Configurations of the other programs, which their own tests check.
+        if ["agent.toml", "coordinator.toml"]
+            .iter()
+            .any(|name| file.ends_with(name))
+        {
+            continue;
+        }
         let ran = Place::new().convoy(&[
             "validate",
             file.to_str().unwrap(),

@@ -1,41 +1,20 @@
-//! What can go wrong between a client and the coordinator.
+//! What can go wrong between a client and the coordinators.
 
 use std::error::Error;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
+use convoy_common::address::CoordinatorAddress;
 use tonic::{Code, Status};
 
-use crate::address::CoordinatorAddress;
+use crate::answers::EndpointAnswers;
 
 /// A call or session failed; each says which coordinator.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The text is no address.
-    #[error(
-        "{text:?} is no coordinator address ({reason}); it must look like http://127.0.0.1:7700"
-    )]
-    InvalidAddress {
-        /// The text given.
-        text: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Nobody answered in time.
-    #[error(
-        "no coordinator could be reached at {address} ({attempts} tries within {} ms; the last: {last})",
-        .limit.as_millis()
-    )]
-    Unreachable {
-        /// Where it was looked for.
-        address: CoordinatorAddress,
-        /// How often.
-        attempts: u32,
-        /// For how long.
-        limit: Duration,
-        /// How the last try failed.
-        last: String,
-    },
+    /// No coordinator answered as the leader in time.
+    #[error("{0}")]
+    Unreachable(Box<Unreachable>),
     /// The coordinator answered, and the answer is no.
     #[error("the coordinator at {address} refused to {operation}: {message}")]
     Refused {
@@ -68,6 +47,44 @@ pub enum ClientError {
         /// What is wrong with the answer.
         what: String,
     },
+}
+
+/// A search for the leader that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreachable {
+    /// The coordinators that were named to this client.
+    pub endpoints: String,
+    /// What was to be done.
+    pub operation: &'static str,
+    /// For how long it was tried.
+    pub limit: Duration,
+    /// Some coordinator answered, and waits for a leader itself.
+    pub is_leaderless: bool,
+    /// It would have changed something, and may have reached a leader whose answer was lost.
+    pub may_have_run: bool,
+    /// What each coordinator answered.
+    pub answers: Vec<EndpointAnswers>,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoints = self.endpoints.replace(',', ", ");
+        if self.is_leaderless {
+            write!(f, "no coordinator leads at {endpoints}")?;
+        } else {
+            write!(f, "no coordinator could be reached at {endpoints}")?;
+        }
+        let (limit, operation) = (self.limit.as_millis(), self.operation);
+        write!(f, " to {operation}, tried for {limit} ms")?;
+        for (at, endpoint) in self.answers.iter().enumerate() {
+            let mark = if at == 0 { ": " } else { "; " };
+            write!(f, "{mark}{endpoint}")?;
+        }
+        if self.may_have_run {
+            f.write_str(". It may have been done all the same")?;
+        }
+        Ok(())
+    }
 }
 
 impl ClientError {
@@ -105,8 +122,8 @@ impl ClientError {
     #[must_use]
     pub fn is_connection_loss(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Lost { .. } => true,
-            Self::InvalidAddress { .. } | Self::Refused { .. } | Self::Malformed { .. } => false,
+            Self::Unreachable(_) | Self::Lost { .. } => true,
+            Self::Refused { .. } | Self::Malformed { .. } => false,
         }
     }
 }

@@ -12,9 +12,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::Stream;
 use tonic::Streaming;
 
-use crate::address::CoordinatorAddress;
-use crate::connect::{channel, persist};
+use convoy_common::address::CoordinatorAddress;
+
+use crate::connection::dial;
+use crate::endpoints::Endpoints;
 use crate::error::ClientError;
+use crate::find::{Failure, Operation, find};
 use crate::side::{AgentSide, Side, WorkerSide};
 
 /// A sixth of the silence after which the coordinator gives a peer up.
@@ -44,43 +47,56 @@ pub struct Session<S: Side> {
 }
 
 impl<S: Side> Session<S> {
-    /// Connects, says hello and starts to send heartbeats on a task of its own; must be called within a tokio runtime.
-    /// Tries again, with growing and jittered waits, while nobody answers.
+    /// Finds the leader, says hello and starts to send heartbeats on a task of its own; must be called within a tokio
+    /// runtime. Tries again, with growing and jittered waits, while nobody leads or answers.
     ///
     /// # Errors
-    /// If the coordinator refuses (another protocol version, an evicted incarnation), or nobody answers within `limit`.
+    /// If the leader refuses (another protocol version, an evicted incarnation), or nobody leads within `limit`.
     pub async fn open(
-        address: &CoordinatorAddress,
+        endpoints: &Endpoints,
         hello: S::Hello,
         limit: Duration,
     ) -> Result<Self, ClientError> {
-        persist(address, limit, || Self::open_once(address, hello.clone())).await
+        let operation = Operation::reading(S::OPEN);
+        let open = |address| Self::open_at(endpoints, address, hello.clone());
+        let (_, session) = find(endpoints, operation, limit, open).await?;
+        Ok(session)
     }
 
-    async fn open_once(address: &CoordinatorAddress, hello: S::Hello) -> Result<Self, ClientError> {
-        let channel = channel(address, S::OPEN).await?;
+    async fn open_at(
+        endpoints: &Endpoints,
+        address: CoordinatorAddress,
+        hello: S::Hello,
+    ) -> Result<Self, Failure> {
+        let connection = dial(&address, endpoints.key()).await?;
         let (queue, queued) = mpsc::channel(WAITING_REPORTS);
         let (close, closing) = oneshot::channel();
         let reporter = Reporter { queue };
         // Room for the first report is certain.
         let _ = reporter.try_send(S::hello(hello));
         let directives = S::call(
-            channel,
+            connection,
             Outgoing::<S> {
                 queued,
                 closing: Some(closing),
             },
         )
         .await
-        .map_err(|status| ClientError::from_status(address, S::OPEN, &status))?
+        .map_err(|status| Failure::of(&address, S::OPEN, &status))?
         .into_inner();
         tokio::spawn(send_heartbeats::<S>(reporter.queue.downgrade()));
         Ok(Self {
-            address: address.clone(),
+            address,
             reporter,
             directives,
             close,
         })
+    }
+
+    /// The coordinator at the other end.
+    #[must_use]
+    pub fn address(&self) -> &CoordinatorAddress {
+        &self.address
     }
 
     /// Queues a report behind the earlier ones; waits while the queue is full.

@@ -7,8 +7,9 @@ use convoy_proto::v1;
 use convoy_proto::v1::agents_client::AgentsClient;
 use convoy_proto::v1::workers_client::WorkersClient;
 use tokio_stream::Stream;
-use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
+
+use crate::connection::Connection;
 
 /// Who speaks to the coordinator: what it says first, reports, and is told.
 pub trait Side: Sized + Send + Sync + 'static {
@@ -17,7 +18,7 @@ pub trait Side: Sized + Send + Sync + 'static {
     /// A report, as the cases of its message.
     type Report: Send + 'static;
     /// A directive, as the cases of its message.
-    type Directive: Send;
+    type Directive: Send + 'static;
     /// The message around a report.
     type ReportMessage: Send + 'static;
     /// The message around a directive.
@@ -35,7 +36,7 @@ pub trait Side: Sized + Send + Sync + 'static {
     fn unwrap(message: Self::DirectiveMessage) -> Option<Self::Directive>;
     /// Opens the stream.
     fn call(
-        channel: Channel,
+        connection: Connection,
         reports: impl Stream<Item = Self::ReportMessage> + Send + 'static,
     ) -> impl Future<Output = Result<Response<Streaming<Self::DirectiveMessage>>, Status>> + Send;
 }
@@ -71,10 +72,10 @@ impl Side for AgentSide {
     }
 
     async fn call(
-        channel: Channel,
+        connection: Connection,
         reports: impl Stream<Item = Self::ReportMessage> + Send + 'static,
     ) -> Result<Response<Streaming<Self::DirectiveMessage>>, Status> {
-        AgentsClient::new(channel)
+        AgentsClient::new(connection)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .session(reports)
             .await
@@ -112,10 +113,10 @@ impl Side for WorkerSide {
     }
 
     async fn call(
-        channel: Channel,
+        connection: Connection,
         reports: impl Stream<Item = Self::ReportMessage> + Send + 'static,
     ) -> Result<Response<Streaming<Self::DirectiveMessage>>, Status> {
-        WorkersClient::new(channel)
+        WorkersClient::new(connection)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .session(reports)
             .await

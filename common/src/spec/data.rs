@@ -15,7 +15,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::rules;
+use crate::document::file_path;
 
 /// The dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -87,27 +87,27 @@ struct DataTable {
     /// Folder that the dataset's archive unpacks to.
     #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(rules::file_path)))]
+    #[garde(inner(custom(file_path)))]
     folder: Option<PathBuf>,
     /// Training images. A `.gz` file is decompressed once, beside itself.
     #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(rules::file_path)))]
+    #[garde(inner(custom(file_path)))]
     train_images: Option<PathBuf>,
     /// Training labels.
     #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(rules::file_path)))]
+    #[garde(inner(custom(file_path)))]
     train_labels: Option<PathBuf>,
     /// Test images.
     #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(rules::file_path)))]
+    #[garde(inner(custom(file_path)))]
     test_images: Option<PathBuf>,
     /// Test labels.
     #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(rules::file_path)))]
+    #[garde(inner(custom(file_path)))]
     test_labels: Option<PathBuf>,
     /// Subtracted from each channel after scaling to 0..1.
     #[garde(length(min = 1, max = 4), inner(range(min = 0.0, max = 1.0)))]

@@ -1,8 +1,8 @@
 //! The spec as JSON, the form in which it travels between processes.
 
-use super::JobSpec;
-use super::problem::{Problem, SpecErrors};
-use crate::limits::{MAX_MESSAGE_BYTES, MAX_SPEC_PROBLEMS};
+use super::{JobSpec, SpecErrors};
+use crate::document;
+use crate::limits::MAX_MESSAGE_BYTES;
 
 /// Stands where a file's name would.
 const ORIGIN: &str = "job spec as JSON";
@@ -38,22 +38,6 @@ impl JobSpec {
     /// # Errors
     /// Everything that is wrong; without places.
     pub fn check(&self) -> Result<(), SpecErrors> {
-        let mut findings = self.findings();
-        if findings.is_empty() {
-            return Ok(());
-        }
-        let left_out = findings.len().saturating_sub(MAX_SPEC_PROBLEMS);
-        findings.truncate(MAX_SPEC_PROBLEMS);
-        let problems = findings.into_iter().map(|finding| Problem {
-            path: finding
-                .paths
-                .first()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-            reason: finding.reason,
-            note: finding.note,
-            place: None,
-        });
-        Err(SpecErrors::new(ORIGIN, problems.collect(), left_out))
+        document::check(self, ORIGIN)
     }
 }

@@ -10,7 +10,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules;
+use crate::document::file_path;
 
 /// The network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -30,7 +30,7 @@ pub struct ModelSpec {
     /// number of classes differs, the last linear layer starts anew. Without it, all weights are drawn from `training.seed`.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    #[garde(inner(custom(rules::file_path)))]
+    #[garde(inner(custom(file_path)))]
     pub init: Option<PathBuf>,
 }
 

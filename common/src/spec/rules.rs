@@ -3,11 +3,8 @@
 mod optimizer;
 mod schedule;
 
-use std::path::Path;
-
-use super::finding::{Finding, quoted};
-use super::key_path::KeyPath;
 use super::{JobSpec, ModelName, Reproducibility, Stem};
+use crate::document::{Finding, KeyPath, quoted};
 use crate::limits::MAX_ENV_VARIABLE_BYTES;
 use crate::partition::MIN_SHARD_SAMPLES;
 
@@ -195,19 +192,4 @@ pub(super) fn job_name(name: &str, (): &()) -> garde::Result {
     let reason =
         "must be 1 to 64 letters, digits, '-', '_' or '.', starting with a letter or digit";
     Err(garde::Error::new(format!("{} {reason}", quoted(name))))
-}
-
-/// garde's check of a path.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature is garde's"
-)]
-pub(super) fn file_path(path: &Path, (): &()) -> garde::Result {
-    if path.as_os_str().is_empty() {
-        return Err(garde::Error::new("must not be empty"));
-    }
-    if path.as_os_str().as_encoded_bytes().contains(&0) {
-        return Err(garde::Error::new("a path must not hold NUL"));
-    }
-    Ok(())
 }

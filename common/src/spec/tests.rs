@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::document::Shape;
 use crate::limits::{MAX_ENV_VARIABLE_BYTES, MAX_SPEC_BYTES, MAX_SPEC_PROBLEMS};
 use crate::property_tests::reproducible;
 
@@ -537,20 +538,19 @@ fn the_schema_has_the_ranges_names_and_defaults_of_the_structs() {
 
 #[test]
 fn the_shape_check_understands_the_whole_schema() {
-    fn assert_known(shape: &shape::Shape) {
+    fn assert_known(shape: &Shape) {
         match shape {
-            shape::Shape::Other => {
+            Shape::Other => {
                 panic!("a part of the schema that the shape check does not know")
             }
-            shape::Shape::Table(fields) => {
-                fields.values().for_each(|field| assert_known(&field.shape))
-            }
-            shape::Shape::List(each, ..) | shape::Shape::Map(each) => assert_known(each),
-            shape::Shape::Flag | shape::Shape::Text | shape::Shape::Name(_) => {}
-            shape::Shape::Whole(..) | shape::Shape::Number(..) => {}
+            Shape::Table(fields) => fields.values().for_each(|field| assert_known(&field.shape)),
+            Shape::List(each, ..) | Shape::Map(each) => assert_known(each),
+            Shape::Flag | Shape::Text | Shape::Name(_) => {}
+            Shape::Formatted(_) => {}
+            Shape::Whole(..) | Shape::Number(..) => {}
         }
     }
-    assert_known(&shape::Shape::of(&json_schema()));
+    assert_known(&Shape::of(&json_schema()));
 }
 
 /// The valid spec with a few bytes of it replaced, cut or put in.

@@ -1,6 +1,9 @@
-//! The words that every message shares, between their wire form and their types: ids, attempts, positions.
+//! The words that every message shares, between their wire form and their types: ids, attempts, positions, and how a
+//! follower names the leader.
 //!
 //! **Boundary:** conversions only; who talks to whom is nothing to it.
+
+pub mod redirect;
 
 use convoy_common::ids::{
     Attempt, Generation, Incarnation, JobId, Phase, Position, StepIndex, WorkerId, WorkerRef,

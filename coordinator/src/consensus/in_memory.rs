@@ -2,30 +2,75 @@
 
 use std::collections::VecDeque;
 
-use convoy_state_machine::Envelope;
+use convoy_consensus::{MembershipChange, Role};
+use convoy_journal::SnapshotMeta;
+use convoy_state_machine::{Cluster, Envelope};
 
-use super::{Committed, Log, ProposalId};
+use super::{Log, LogEvent, ProposalId, ReadId};
 
-/// The log of an embedded coordinator, whose state ends with its process.
-#[derive(Debug, Default)]
+/// The term of its leader, which it has from the beginning.
+pub(crate) const TERM: u64 = 1;
+
+/// A log for stories about one leader.
+#[derive(Debug)]
 pub(crate) struct InMemoryLog {
-    proposed: u64,
-    committed: VecDeque<Committed>,
+    numbers: u64,
+    index: u64,
+    events: VecDeque<LogEvent>,
+}
+
+impl Default for InMemoryLog {
+    fn default() -> Self {
+        let leads = LogEvent::RoleChanged(Role::Leader {
+            term: TERM,
+            is_settled: true,
+        });
+        Self {
+            numbers: 0,
+            index: 0,
+            events: [leads].into(),
+        }
+    }
+}
+
+impl InMemoryLog {
+    fn next(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
 }
 
 impl Log for InMemoryLog {
-    fn term(&self) -> u64 {
-        1
-    }
-
     fn propose(&mut self, envelope: Envelope) -> ProposalId {
-        self.proposed += 1;
-        let proposal = ProposalId(self.proposed);
-        self.committed.push_back(Committed { proposal, envelope });
-        proposal
+        let id = ProposalId(self.next());
+        self.index += 1;
+        let proposal = Some(id);
+        self.events
+            .push_back(LogEvent::Committed { proposal, envelope });
+        self.events.push_back(LogEvent::Applied(self.index));
+        id
     }
 
-    fn next_committed(&mut self) -> Option<Committed> {
-        self.committed.pop_front()
+    fn read(&mut self) -> ReadId {
+        let id = ReadId(self.next());
+        let ready = LogEvent::ReadReady(id, Ok(self.index));
+        self.events.push_back(ready);
+        id
+    }
+
+    fn change(&mut self, _: MembershipChange) -> ProposalId {
+        let id = ProposalId(self.next());
+        self.events.push_back(LogEvent::Changed(id));
+        id
+    }
+
+    fn hand_over(&mut self) {}
+
+    fn save(&mut self, _: SnapshotMeta, _: Cluster) {}
+
+    fn publish_addresses(&mut self, _: &Cluster) {}
+
+    fn next_event(&mut self) -> Option<LogEvent> {
+        self.events.pop_front()
     }
 }

@@ -45,9 +45,7 @@ impl<L: Log> Leader<L> {
             return reply.give(Err(Refused::State(refusal)));
         }
         // The queue is empty, so this can only fail when the agent is gone, which its session will tell.
-        let _ = outbound.send(AgentDirective::Welcome {
-            term: self.log.term(),
-        });
+        let _ = outbound.send(AgentDirective::Welcome { term: self.term() });
         reply.give(Ok(()));
         tracing::info!(%node, slots = offer.slots, build = %offer.build, "agent attached");
         self.silence.heard(Peer::Node(node.clone()), self.now);

@@ -41,6 +41,17 @@ impl<L: Log> Leader<L> {
                 let command = Command::AnnotateJob { job, key, value };
                 self.propose(Envelope { origin, command }, Waiting::Client(reply));
             }
+            read @ (ClientRequest::Describe { .. }
+            | ClientRequest::Watch { .. }
+            | ClientRequest::Spec { .. }
+            | ClientRequest::ListJobs { .. }
+            | ClientRequest::ListNodes { .. }) => self.read(read),
+        }
+    }
+
+    /// Answers a read from the state as it is.
+    pub(super) fn serve(&mut self, request: ClientRequest) {
+        match request {
             ClientRequest::Describe { job, reply } => {
                 reply.give(self.newest_view(job, |newest| newest.borrow().clone()));
             }
@@ -56,14 +67,19 @@ impl<L: Log> Leader<L> {
             ClientRequest::ListNodes { after, reply } => {
                 reply.give(Ok(self.list_nodes(after.as_ref())));
             }
+            write @ (ClientRequest::Submit { .. }
+            | ClientRequest::Cancel { .. }
+            | ClientRequest::Annotate { .. }) => self.client(write),
         }
     }
 
     fn newest_view<T>(
-        &self,
+        &mut self,
         job: JobId,
         take: impl FnOnce(&watch::Sender<NumberedView>) -> T,
     ) -> Result<T, Refused> {
+        // A new leader makes a view when it is first asked for.
+        self.publish_now(&job);
         self.views
             .newest(&job)
             .map(take)

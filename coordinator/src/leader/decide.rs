@@ -205,6 +205,7 @@ impl<L: Log> Leader<L> {
 
     /// Begins an attempt once all workers of a forming job are attached.
     fn begin_attempt(&mut self, id: &JobId) {
+        let term = self.term();
         let Some(job) = self.cluster.job(id) else {
             return;
         };
@@ -227,7 +228,7 @@ impl<L: Log> Leader<L> {
         self.attempts += 1;
         live.was_complete = true;
         let attempt = Attempt {
-            term: self.log.term(),
+            term,
             counter: self.attempts,
         };
         let everyone: Vec<_> = candidates

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use convoy_common::ids::{
-    Attempt, Generation, JobId, NodeId, Position, SlotIndex, StepIndex, WorkerRef,
+    Attempt, Generation, JobId, NodeId, Position, ReplicaId as MemberId, SlotIndex, StepIndex,
+    WorkerRef,
 };
+use convoy_consensus::ReplicaId;
 use convoy_state_machine::command::{AgentRef, Origin};
 use convoy_state_machine::job::Obituary;
 use convoy_state_machine::membership::{Plan, Standing};
@@ -12,16 +14,27 @@ use convoy_state_machine::node::NodeOffer;
 use convoy_state_machine::records::{
     Checkpoint, CheckpointKey, Digest, Evaluation, Progress, SliceReport,
 };
+use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::spec::StoredSpec;
+use convoy_state_machine::version::ClusterVersion;
 use convoy_state_machine::view::{JobSummary, NodeView};
 use tokio::sync::{oneshot, watch};
 
 use super::{NumberedView, Outbound, Page, Refused, SessionId, SubmittedSpec};
+use crate::consensus::LogEvent;
 
 /// Everything that can happen.
 #[derive(Debug)]
 pub(crate) enum Event {
+    /// The log has something to say, in this order.
+    Log(Vec<LogEvent>),
     Client(ClientRequest),
+    Member(MemberRequest),
+    /// Another coordinator says who it is.
+    Introduced {
+        replica: MemberId,
+        member: Member,
+    },
     AgentAttach(AgentAttach),
     AgentReport {
         node: NodeId,
@@ -51,6 +64,26 @@ pub(crate) enum Event {
 /// Where an answer goes. Whoever asked may have gone away meanwhile.
 #[derive(Debug)]
 pub(crate) struct Reply<T>(pub(crate) oneshot::Sender<Result<T, Refused>>);
+
+impl Event {
+    /// Tells whoever waits for an answer that there is none here.
+    pub(super) fn refuse(self, why: Refused) {
+        match self {
+            Self::Client(request) => request.refuse(why),
+            Self::Member(request) => request.refuse(why),
+            Self::AgentAttach(attach) => attach.reply.give(Err(why)),
+            Self::WorkerAttach(attach) => attach.reply.give(Err(why)),
+            Self::Log(_)
+            | Self::Introduced { .. }
+            | Self::AgentReport { .. }
+            | Self::AgentDetached { .. }
+            | Self::WorkerReport { .. }
+            | Self::WorkerDetached { .. }
+            | Self::Tick
+            | Self::Shutdown => {}
+        }
+    }
+}
 
 impl<T> Reply<T> {
     pub(super) fn give(self, answer: Result<T, Refused>) {
@@ -96,6 +129,73 @@ pub(crate) enum ClientRequest {
         after: Option<NodeId>,
         reply: Reply<Page<NodeView>>,
     },
+}
+
+impl ClientRequest {
+    pub(super) fn refuse(self, why: Refused) {
+        match self {
+            Self::Submit { reply, .. } => reply.give(Err(why)),
+            Self::Cancel { reply, .. } | Self::Annotate { reply, .. } => reply.give(Err(why)),
+            Self::Describe { reply, .. } => reply.give(Err(why)),
+            Self::Watch { reply, .. } => reply.give(Err(why)),
+            Self::Spec { reply, .. } => reply.give(Err(why)),
+            Self::ListJobs { reply, .. } => reply.give(Err(why)),
+            Self::ListNodes { reply, .. } => reply.give(Err(why)),
+        }
+    }
+}
+
+/// What is asked about the coordinators themselves.
+#[derive(Debug)]
+pub(crate) enum MemberRequest {
+    /// What this coordinator knows, leader or not.
+    Known { reply: Reply<KnownMembers> },
+    Add {
+        replica: ReplicaId,
+        /// `HOST:PORT`
+        address: String,
+        reply: Reply<()>,
+    },
+    Remove {
+        replica: ReplicaId,
+        reply: Reply<()>,
+    },
+    Replace {
+        old: ReplicaId,
+        new: ReplicaId,
+        /// `HOST:PORT` of the new one.
+        address: String,
+        reply: Reply<ReplaceProgress>,
+    },
+}
+
+impl MemberRequest {
+    pub(super) fn is_for_anyone(&self) -> bool {
+        matches!(self, Self::Known { .. })
+    }
+
+    fn refuse(self, why: Refused) {
+        match self {
+            Self::Known { reply } => reply.give(Err(why)),
+            Self::Add { reply, .. } | Self::Remove { reply, .. } => reply.give(Err(why)),
+            Self::Replace { reply, .. } => reply.give(Err(why)),
+        }
+    }
+}
+
+/// The coordinators in the state.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownMembers {
+    pub(crate) version: ClusterVersion,
+    pub(crate) members: Vec<(ReplicaId, Member)>,
+}
+
+/// How far a replacement is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReplaceProgress {
+    Done,
+    /// Asked again, the next step is done.
+    WaitsFor(String),
 }
 
 #[derive(Debug)]

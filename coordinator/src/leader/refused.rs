@@ -1,5 +1,6 @@
 //! Why a peer or client is not served.
 
+use convoy_common::address::CoordinatorAddress;
 use convoy_common::ids::JobId;
 use convoy_state_machine::time::Seconds;
 use convoy_state_machine::{Outcome, Refusal};
@@ -32,6 +33,21 @@ pub(crate) enum Refused {
     SequenceReused { outcome: Outcome },
     #[error("{0}")]
     Invalid(String),
+    #[error("{}", not_leader(leader.as_ref()))]
+    NotLeader { leader: Option<CoordinatorAddress> },
+    #[error("{0}; try again")]
+    NotNow(String),
+    #[error("nothing is written down at the moment: {reason}")]
+    DiskFull { reason: String },
+    #[error("the coordinators stay as they are: {0}")]
+    Change(String),
     #[error("the coordinator shuts down")]
     ShuttingDown,
+}
+
+fn not_leader(leader: Option<&CoordinatorAddress>) -> String {
+    match leader {
+        Some(leader) => format!("this coordinator does not lead, {leader} does"),
+        None => "this coordinator does not lead, and who does is not known yet".to_owned(),
+    }
 }

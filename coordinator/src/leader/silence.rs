@@ -18,7 +18,14 @@ pub(super) struct SilenceDetector {
     timeout_ms: u64,
     tick_ms: u64,
     last_tick: Option<Moment>,
-    heard: BTreeMap<Peer, Moment>,
+    heard: BTreeMap<Peer, Heard>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    at: Moment,
+    /// Silence that is borne beyond the timeout.
+    grace_ms: u64,
 }
 
 impl SilenceDetector {
@@ -34,7 +41,20 @@ impl SilenceDetector {
 
     /// Something was heard of `peer`, which is watched from now on.
     pub(super) fn heard(&mut self, peer: Peer, now: Moment) {
-        self.heard.insert(peer, now);
+        let heard = Heard {
+            at: now,
+            grace_ms: 0,
+        };
+        self.heard.insert(peer, heard);
+    }
+
+    /// `peer` was heard by somebody else until now, and gets one timeout more to be heard here.
+    pub(super) fn expect(&mut self, peer: Peer, now: Moment) {
+        let heard = Heard {
+            at: now,
+            grace_ms: self.timeout_ms,
+        };
+        self.heard.insert(peer, heard);
     }
 
     /// Stops watching `peer`.
@@ -53,13 +73,13 @@ impl SilenceDetector {
         if late_ms > 0 {
             self.heard
                 .values_mut()
-                .for_each(|heard| *heard = heard.plus_ms(late_ms));
+                .for_each(|heard| heard.at = heard.at.plus_ms(late_ms));
         }
         let timeout_ms = self.timeout_ms;
-        let lost = self
-            .heard
-            .extract_if(.., |_, heard| now.ms_since(*heard) >= timeout_ms);
-        lost.map(|(peer, heard)| (peer, now.ms_since(heard)))
+        let lost = self.heard.extract_if(.., |_, heard| {
+            now.ms_since(heard.at) >= timeout_ms + heard.grace_ms
+        });
+        lost.map(|(peer, heard)| (peer, now.ms_since(heard.at)))
             .collect()
     }
 }

@@ -2,14 +2,17 @@
 
 mod clients;
 mod scene;
+mod standing;
 
 use convoy_common::ids::{Attempt, Generation, WorkerId};
+use convoy_consensus::MembershipChange;
+use convoy_journal::SnapshotMeta;
 use convoy_state_machine::job::JobPhase;
-use convoy_state_machine::{Command, Envelope, Refusal};
+use convoy_state_machine::{Cluster, Command, Envelope, Refusal};
 
 use super::session::QUEUED_DIRECTIVES;
 use super::{AgentDirective, AgentReport, ClientRequest, Refused, WorkerDirective, WorkerReport};
-use crate::consensus::{Committed, InMemoryLog, Log, ProposalId};
+use crate::consensus::{InMemoryLog, Log, LogEvent, ProposalId, ReadId};
 use scene::{Scene, job_id, progress};
 
 #[test]
@@ -288,20 +291,29 @@ fn workers_of_a_job_that_is_over_are_ended_after_their_time_to_leave() {
 struct Meddling(InMemoryLog);
 
 impl Log for Meddling {
-    fn term(&self) -> u64 {
-        self.0.term()
-    }
-
-    fn propose(&mut self, envelope: Envelope) -> ProposalId {
+    fn propose(&mut self, mut envelope: Envelope) -> ProposalId {
+        if let Command::FinishJob { evaluation, .. } = &mut envelope.command {
+            *evaluation = None;
+        }
         self.0.propose(envelope)
     }
 
-    fn next_committed(&mut self) -> Option<Committed> {
-        let mut committed = self.0.next_committed()?;
-        if let Command::FinishJob { evaluation, .. } = &mut committed.envelope.command {
-            *evaluation = None;
-        }
-        Some(committed)
+    fn read(&mut self) -> ReadId {
+        self.0.read()
+    }
+
+    fn change(&mut self, change: MembershipChange) -> ProposalId {
+        self.0.change(change)
+    }
+
+    fn hand_over(&mut self) {}
+
+    fn save(&mut self, _: SnapshotMeta, _: Cluster) {}
+
+    fn publish_addresses(&mut self, _: &Cluster) {}
+
+    fn next_event(&mut self) -> Option<LogEvent> {
+        self.0.next_event()
     }
 }
 

@@ -17,6 +17,8 @@ use crate::consensus::Log;
 /// A view with the number of its change.
 #[derive(Clone, Debug)]
 pub(crate) struct NumberedView {
+    /// Of the leader that shows it.
+    pub(crate) term: u64,
     pub(crate) revision: u64,
     pub(crate) view: Arc<JobView>,
 }
@@ -24,6 +26,7 @@ pub(crate) struct NumberedView {
 /// The newest view of each job, and which of them are out of date.
 #[derive(Debug, Default)]
 pub(super) struct Views {
+    term: u64,
     newest: BTreeMap<JobId, watch::Sender<NumberedView>>,
     changed: BTreeSet<JobId>,
     /// Changes that come with every step: published once per tick.
@@ -31,6 +34,13 @@ pub(super) struct Views {
 }
 
 impl Views {
+    pub(super) fn of_term(term: u64) -> Self {
+        Self {
+            term,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn mark(&mut self, job: &JobId) {
         self.changed.insert(job.clone());
     }
@@ -54,6 +64,7 @@ impl Views {
             let (id, first) = (
                 view.id.clone(),
                 NumberedView {
+                    term: self.term,
                     revision: 1,
                     view: Arc::new(view),
                 },
@@ -65,6 +76,7 @@ impl Views {
             let changes = *numbered.view != view;
             if changes {
                 *numbered = NumberedView {
+                    term: numbered.term,
                     revision: numbered.revision + 1,
                     view: Arc::new(view),
                 };
@@ -113,10 +125,20 @@ impl<L: Log> Leader<L> {
     /// Publishes the views of jobs that changed.
     pub(super) fn publish_changed(&mut self) {
         for id in std::mem::take(&mut self.views.changed) {
-            let Some(job) = self.cluster.job(&id) else {
-                continue;
-            };
-            let view = self.look_at(&id, |live| job_view(&self.cluster, job, live));
+            self.publish(&id);
+        }
+    }
+
+    /// Publishes the view of a job that has none yet.
+    pub(super) fn publish_now(&mut self, id: &JobId) {
+        if self.views.newest(id).is_none() {
+            self.publish(id);
+        }
+    }
+
+    fn publish(&mut self, id: &JobId) {
+        if let Some(job) = self.cluster.job(id) {
+            let view = self.look_at(id, |live| job_view(&self.cluster, job, live));
             self.views.publish(view);
         }
     }

@@ -30,9 +30,7 @@ impl<L: Log> Leader<L> {
             data_address,
             ..
         } = hello;
-        let _ = outbound.send(WorkerDirective::Welcome {
-            term: self.log.term(),
-        });
+        let _ = outbound.send(WorkerDirective::Welcome { term: self.term() });
         reply.give(Ok(()));
         tracing::info!(%worker, pid, %build, %data_address, "worker attached");
         self.silence.heard(Peer::Worker(worker.clone()), self.now);

@@ -1,26 +1,23 @@
 //! The agent itself: events in, the roster decides, actions out.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use convoy_client::{AgentSide, Reporter, random_u64};
+use convoy_client::{AgentSide, Link, LinkEvent, Reporter};
 use convoy_common::ids::WorkerRef;
-use convoy_process::{Spawner, force_end_after};
+use convoy_process::force_end_after;
+use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive;
 use convoy_proto::v1::agent_report::Report;
-use convoy_proto::{PROTOCOL_VERSION, v1};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::arguments::Arguments;
 use crate::life::{Workplace, live};
-use crate::link::{LinkEvent, hold};
-use crate::preflight::Preflight;
 use crate::roster::{Action, Assignment, Obituary, Roster, Started};
+use crate::settings::Settings;
 use crate::wire;
 
 /// Beyond the workers' grace, how long leaving may take at most: the last reports, and slack.
@@ -30,7 +27,7 @@ const LEAVE_SLACK: Duration = Duration::from_secs(5);
 const REPORT_LIMIT: Duration = Duration::from_secs(1);
 
 enum Event {
-    Link(LinkEvent),
+    Link(LinkEvent<AgentSide>),
     Started(Started),
     Ended(Obituary),
     Leave(Departure),
@@ -54,24 +51,17 @@ struct Agent {
 
 /// Runs the agent until a signal or the coordinator ends it, and all its workers have ended. Fails with the reason when
 /// the coordinator refuses it or is gone.
-pub(crate) async fn run(arguments: Arguments, spawner: Spawner) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let hello = hello(&arguments);
-    let slots = arguments.slots;
-    let reach_limit = Duration::from_millis(arguments.coordinator_timeout_ms);
-    let workplace = workplace(arguments, spawner)?;
-
-    let (lives, mut from_lives) = mpsc::unbounded_channel();
-    let (link_events, mut from_link) = mpsc::unbounded_channel();
-    let (close_link, closing) = oneshot::channel();
-    let link = tokio::spawn(hold(
-        workplace.coordinator.clone(),
+    let Settings {
         hello,
+        slots,
         reach_limit,
-        link_events,
-        closing,
-    ));
+        workplace,
+    } = settings;
+    let (lives, mut from_lives) = mpsc::unbounded_channel();
+    let mut link = Link::start(workplace.endpoints.clone(), hello, reach_limit);
     let mut agent = Agent {
         workplace: Arc::new(workplace),
         roster: Roster::new(slots),
@@ -83,7 +73,7 @@ pub(crate) async fn run(arguments: Arguments, spawner: Spawner) -> anyhow::Resul
     let departure = loop {
         let event = tokio::select! {
             Some(event) = from_lives.recv() => event,
-            Some(event) = from_link.recv() => Event::Link(event),
+            event = link.next() => Event::Link(event),
             _ = terminate.recv() => Event::Leave(signalled("SIGTERM")),
             _ = interrupt.recv() => Event::Leave(signalled("SIGINT")),
         };
@@ -92,40 +82,9 @@ pub(crate) async fn run(arguments: Arguments, spawner: Spawner) -> anyhow::Resul
             break departure;
         }
     };
-    drop(close_link);
-    link.await
-        .context("the task that holds the session failed")?;
+    link.close().await;
     anyhow::ensure!(!departure.failed, departure.reason);
     Ok(())
-}
-
-fn workplace(arguments: Arguments, spawner: Spawner) -> anyhow::Result<Workplace> {
-    let absolute = |path: PathBuf| {
-        std::path::absolute(&path).with_context(|| format!("{} is no path", path.display()))
-    };
-    let work_dir = absolute(arguments.work_dir)?;
-    convoy_files::ensure_folder(&work_dir)?;
-    Ok(Workplace {
-        spawner,
-        work_dir,
-        coordinator: arguments.coordinator,
-        advertised_host: arguments.advertised_host,
-        worker_binary: arguments.worker_binary.map(absolute).transpose()?,
-        stop_grace: Duration::from_millis(arguments.stop_grace_ms),
-        preflight: Preflight::default(),
-    })
-}
-
-fn hello(arguments: &Arguments) -> v1::AgentHello {
-    v1::AgentHello {
-        protocol_version: PROTOCOL_VERSION,
-        build: env!("CARGO_PKG_VERSION").to_owned(),
-        node_id: arguments.node_id.to_string(),
-        incarnation: random_u64(),
-        slots: arguments.slots,
-        advertised_host: arguments.advertised_host.clone(),
-        ..v1::AgentHello::default()
-    }
 }
 
 /// SIGTERM is also what the kernel sends when the process that started the agent is gone.
@@ -156,10 +115,13 @@ impl Agent {
         }
     }
 
-    async fn hear(&mut self, event: LinkEvent) -> Vec<Action> {
+    async fn hear(&mut self, event: LinkEvent<AgentSide>) -> Vec<Action> {
         match event {
-            LinkEvent::Opened(reporter) => {
-                tracing::info!(coordinator = %self.workplace.coordinator, "session opened");
+            LinkEvent::Opened {
+                coordinator,
+                reporter,
+            } => {
+                tracing::info!(%coordinator, "session opened");
                 self.reporter = Some(reporter);
                 self.roster.session_opened()
             }

@@ -1,17 +1,23 @@
 //! One worker process from its start to its exit.
 
+use std::ffi::OsString;
 use std::io;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use convoy_client::CoordinatorAddress;
+use convoy_client::Endpoints;
 use convoy_common::ids::WorkerRef;
 use convoy_common::spec::JobSpec;
-use convoy_process::{Child, ExitDescription, MissingSibling, SpawnError, Spawner, sibling_binary};
+use convoy_process::{
+    Child, ExitDescription, MissingSibling, Signal, SpawnError, Spawner, sibling_binary,
+};
 use tokio::sync::oneshot;
 
 use crate::log_file::LogFile;
+use crate::memory::{Excess, exceeded};
 use crate::preflight::{CheckFailure, Environment, Preflight};
 use crate::roster::{Assignment, Obituary, Started};
 
@@ -24,12 +30,29 @@ pub(crate) struct Workplace {
     pub(crate) spawner: Spawner,
     /// Absolute, since workers are told paths below it.
     pub(crate) work_dir: PathBuf,
-    pub(crate) coordinator: CoordinatorAddress,
-    pub(crate) advertised_host: String,
+    /// Absolute; the logs of a job are below its work folder if this is not set.
+    pub(crate) log_dir: Option<PathBuf>,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) data_plane: DataPlane,
     pub(crate) worker_binary: Option<PathBuf>,
+    pub(crate) memory_limit_mib: Option<u64>,
     /// Between SIGTERM and SIGKILL.
     pub(crate) stop_grace: Duration,
     pub(crate) preflight: Preflight,
+}
+
+/// How workers reach each other.
+#[derive(Clone, Debug)]
+pub(crate) struct DataPlane {
+    /// Where they listen.
+    pub(crate) listen: IpAddr,
+    /// What they tell others.
+    pub(crate) advertised: IpAddr,
+    /// Any, if not said.
+    pub(crate) ports: Option<RangeInclusive<u16>>,
+    /// Absolute.
+    pub(crate) cluster_key: Option<PathBuf>,
+    pub(crate) insecure: bool,
 }
 
 /// Why there is no process.
@@ -82,22 +105,48 @@ pub(crate) async fn live(
         pid,
         log_path: running.log.path.clone(),
     });
+    let mut excess = None;
     let exit = tokio::select! {
+        biased;
         exit = &mut running.exited => exit,
         _ = stop => {
             running.child.begin_stop(workplace.stop_grace);
             running.exited.await
         }
+        exceeded = exceeded(pid, workplace.memory_limit_mib) => {
+            excess = end_for(exceeded, worker, &running.child);
+            running.exited.await
+        }
     };
     // The sender is dropped unsent only when the thread that waits died.
     let exit = exit.unwrap_or_else(|_| running.child.wait());
+    let how = match excess {
+        Some(excess) => format!("{excess}: {}", exit.how),
+        None => exit.how,
+    };
     Obituary {
         worker: worker.clone(),
         pid: Some(pid),
-        how: exit.how,
+        how,
         clean: exit.clean,
         last_lines: running.log.last_lines(),
         log_path: Some(running.log.path),
+    }
+}
+
+/// Kills a worker that uses too much memory; asked to end, it would go on until its next step. Returns the reason, unless
+/// it had ended for another.
+fn end_for(excess: Excess, worker: &WorkerRef, child: &Child) -> Option<Excess> {
+    match child.signal(Signal::KILL) {
+        Ok(true) => {
+            tracing::warn!(%worker, %excess, "killed");
+            Some(excess)
+        }
+        Ok(false) => None,
+        Err(error) => {
+            tracing::error!(%worker, %excess, %error, "not killed");
+            Some(excess)
+        }
     }
 }
 
@@ -130,7 +179,11 @@ async fn launch(workplace: &Workplace, assignment: &Assignment) -> Result<Runnin
     let spec = JobSpec::from_json(&assignment.spec_json)?;
     let environment = environment(&spec);
     let folder = workplace.work_dir.join(assignment.worker.job.as_str());
-    let logs = folder.join("logs");
+    let logs = match &workplace.log_dir {
+        Some(log_dir) => log_dir.join(assignment.worker.job.as_str()),
+        None => folder.join("logs"),
+    };
+    convoy_files::ensure_folder(&folder)?;
     convoy_files::ensure_folder(&logs)?;
     let program = match &workplace.worker_binary {
         Some(named) => named.clone(),
@@ -165,14 +218,10 @@ async fn launch(workplace: &Workplace, assignment: &Assignment) -> Result<Runnin
     Ok(Running { child, log, exited })
 }
 
-fn arguments(
-    workplace: &Workplace,
-    worker: &WorkerRef,
-    spec_file: &Path,
-) -> Vec<std::ffi::OsString> {
-    vec![
+fn arguments(workplace: &Workplace, worker: &WorkerRef, spec_file: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec![
         "--coordinator".into(),
-        workplace.coordinator.to_string().into(),
+        workplace.endpoints.to_string().into(),
         "--job".into(),
         worker.job.as_str().into(),
         "--worker-id".into(),
@@ -181,9 +230,37 @@ fn arguments(
         worker.incarnation.to_string().into(),
         "--spec-file".into(),
         spec_file.into(),
-        "--advertised-host".into(),
-        workplace.advertised_host.clone().into(),
-    ]
+    ];
+    arguments.extend(workplace.data_plane.arguments());
+    arguments
+}
+
+impl DataPlane {
+    fn arguments(&self) -> Vec<OsString> {
+        let Self {
+            listen,
+            advertised,
+            ports,
+            cluster_key,
+            insecure,
+        } = self;
+        let mut arguments: Vec<OsString> =
+            vec!["--advertised-host".into(), advertised.to_string().into()];
+        if listen != advertised {
+            arguments.extend(["--listen-host".into(), listen.to_string().into()]);
+        }
+        if let Some(ports) = ports {
+            let ports = format!("{}-{}", ports.start(), ports.end());
+            arguments.extend(["--data-ports".into(), ports.into()]);
+        }
+        if let Some(key) = cluster_key {
+            arguments.extend(["--cluster-key".into(), key.into()]);
+        }
+        if *insecure {
+            arguments.push("--insecure".into());
+        }
+        arguments
+    }
 }
 
 /// What the worker's environment has beyond the agent's own.

@@ -1,7 +1,8 @@
 //! The agent of a node: starts, watches and ends one worker process per device slot.
 //!
-//! `roster` decides, purely, from what should run and what runs; `agent` feeds it and performs; `life` is one worker
-//! process from start to exit; `link` is the session with the coordinator.
+//! `arguments` and `settings` turn flags or a configuration file into what it works with. `roster` decides, purely, from what
+//! should run and what runs; `agent` feeds it and performs; `life` is one worker process from start to exit. The session
+//! with the leader is `convoy_client`'s.
 //!
 //! **Invariant:** no worker outlives the agent, however the agent ends.
 //!
@@ -9,11 +10,13 @@
 
 mod agent;
 mod arguments;
+mod interface;
 mod life;
-mod link;
 mod log_file;
+mod memory;
 mod preflight;
 mod roster;
+mod settings;
 mod wire;
 
 use std::process::ExitCode;
@@ -25,6 +28,7 @@ use convoy_process::{Signal, Spawner, die_with_parent};
 use convoy_telemetry::LogTarget;
 
 use arguments::Arguments;
+use settings::Settings;
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -41,14 +45,15 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         // SIGTERM leaves the agent time to end its workers in order. Its own limit on that makes the end certain.
         die_with_parent(parent, Signal::TERM)?;
     }
+    let config = arguments.into_config()?;
     let label = convoy_telemetry::init(&LogTarget::Stderr, "info")?;
-    label.set(format!("agent {}", arguments.node_id));
-    let spawner = Spawner::start()?;
+    label.set(format!("agent {}", config.node_id));
+    let settings = Settings::of(config, Spawner::start()?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // The session, the exits and the signals; none of them computes.
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    runtime.block_on(agent::run(arguments, spawner))
+    runtime.block_on(agent::run(settings))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoy_common::ids::Rank;
+use convoy_common::listen::OpenToStrangers;
 
 /// The error that broke a collective, shared by all calls that it fails.
 #[derive(Clone, Debug)]
@@ -148,6 +149,9 @@ pub enum Failure {
         /// What should have.
         expected: i64,
     },
+    /// Strangers could join a ring.
+    #[error("the ring's listener: {0}")]
+    Open(#[source] OpenToStrangers),
     /// The operating system refused something.
     #[error("could not {operation}: {source}")]
     System {

@@ -1,9 +1,9 @@
 //! Which keys of `[optimizer]` go together.
 
-use super::super::finding::Finding;
 use super::super::optimizer::MAX_BETA;
 use super::super::{OptimizerName, OptimizerSpec};
 use super::path;
+use crate::document::Finding;
 
 /// Every rule that the table breaks.
 pub(super) fn check(spec: &OptimizerSpec) -> Vec<Finding> {

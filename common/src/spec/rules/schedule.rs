@@ -1,8 +1,8 @@
 //! Which keys of `[schedule]` go together, and how they fit into the job.
 
-use super::super::finding::Finding;
 use super::super::{JobSpec, ScheduleName};
 use super::path;
+use crate::document::Finding;
 
 /// Every rule that the table breaks.
 pub(super) fn check(spec: &JobSpec) -> Vec<Finding> {

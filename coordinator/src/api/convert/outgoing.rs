@@ -8,6 +8,7 @@ use convoy_state_machine::job::PhaseName;
 use convoy_state_machine::records::{Checkpoint, Evaluation, Member, Progress, Slice};
 use convoy_state_machine::view::{WorkerStage, WorkerView};
 use convoy_wire as words;
+use convoy_wire::redirect::Redirect;
 use tonic::Status;
 
 use crate::leader::{AgentDirective, DesiredWorker, NumberedView, Refused, WorkerDirective};
@@ -15,12 +16,21 @@ use crate::leader::{AgentDirective, DesiredWorker, NumberedView, Refused, Worker
 pub(in crate::api) fn status(refused: &Refused) -> Status {
     let text = refused.to_string();
     match refused {
+        Refused::NotLeader { leader } => {
+            let leader = leader.clone();
+            Redirect { leader }.status()
+        }
         Refused::NoSuchJob { .. } => Status::not_found(text),
         Refused::Invalid(_) | Refused::SequenceReused { .. } => Status::invalid_argument(text),
-        Refused::Slow { .. } => Status::resource_exhausted(text),
-        Refused::ShuttingDown => Status::unavailable(text),
-        Refused::Replaced { .. } | Refused::Silent { .. } => Status::aborted(text),
-        Refused::State(_) | Refused::Protocol { .. } => Status::failed_precondition(text),
+        Refused::Slow { .. } | Refused::DiskFull { .. } => Status::resource_exhausted(text),
+        // Who was silent comes back: it was paused or cut off, and its next session begins anew.
+        Refused::ShuttingDown | Refused::Silent { .. } | Refused::NotNow(_) => {
+            Status::unavailable(text)
+        }
+        Refused::Replaced { .. } => Status::aborted(text),
+        Refused::State(_) | Refused::Protocol { .. } | Refused::Change(_) => {
+            Status::failed_precondition(text)
+        }
     }
 }
 
@@ -126,6 +136,7 @@ pub(in crate::api) fn job_view(numbered: &NumberedView) -> v1::JobView {
             .map(|checkpoint| manifest(&view.id, checkpoint))
             .collect(),
         revision: numbered.revision,
+        term: numbered.term,
         annotations: view.annotations.clone(),
     }
 }

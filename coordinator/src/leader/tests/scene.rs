@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use convoy_common::ids::{
-    Attempt, EpochIndex, Generation, JobId, NodeId, Phase, Position, Rank, StepIndex, WorkerRef,
+    Attempt, EpochIndex, Generation, JobId, NodeId, Phase, Position, Rank, ReplicaId as MemberId,
+    StepIndex, WorkerRef,
 };
 use convoy_common::spec::JobSpec;
+use convoy_consensus::ReplicaId;
 use convoy_proto::PROTOCOL_VERSION;
+use convoy_state_machine::Cluster;
 use convoy_state_machine::command::{AgentRef, Origin};
 use convoy_state_machine::job::{JobPhase, Obituary};
 use convoy_state_machine::membership::Standing;
@@ -14,18 +17,21 @@ use convoy_state_machine::node::NodeOffer;
 use convoy_state_machine::records::{
     CheckpointKey, DatasetFingerprint, Digest, Evaluation, Progress, Slice, SliceReport,
 };
+use convoy_state_machine::replica::Replica;
 use convoy_state_machine::spec::StoredSpec;
 use convoy_state_machine::time::Moment;
+use convoy_state_machine::version::ClusterVersion;
 use futures::FutureExt;
 use tokio::sync::{oneshot, watch};
 
 use super::super::{
-    AgentAttach, AgentDirective, AgentHello, AgentReport, ClientRequest, Detached, Event, Leader,
-    Next, NumberedView, Outgoing, Refused, Reply, SessionId, SliceWritten, Submission,
-    WorkerAttach, WorkerDirective, WorkerHello, WorkerReport, channel,
+    AgentAttach, AgentDirective, AgentHello, AgentReport, Beginning, ClientRequest, Detached,
+    Event, Leader, Next, NumberedView, Outgoing, Refused, Reply, SessionId, SliceWritten,
+    Submission, WorkerAttach, WorkerDirective, WorkerHello, WorkerReport, channel,
 };
-use crate::config::EmbeddedConfig;
+use crate::config::Timings;
 use crate::consensus::{InMemoryLog, Log};
+use crate::replication::{Directory, Failure};
 
 const SPEC: &str = r#"{
   "name": "talk", "model": {"name": "small_cnn", "classes": 4},
@@ -36,8 +42,27 @@ const SPEC: &str = r#"{
   "checkpoints": {"folder": "/checkpoints"}
 }"#;
 
+/// A coordinator that has not heard yet who leads.
+pub(super) fn beginning<L>(log: L) -> Beginning<L> {
+    let own = Replica {
+        raft_address: "127.0.0.1:7700".to_owned(),
+        api_address: "127.0.0.1:7700".to_owned(),
+        build: "test".to_owned(),
+        supports: ClusterVersion::NEWEST,
+    };
+    Beginning {
+        log,
+        cluster: Cluster::default(),
+        directory: Directory::of_one(ReplicaId(1)),
+        introduction: (MemberId(1), own),
+        timings: Timings::default(),
+        shutdown_ends_agents: true,
+        failure: Failure::default(),
+    }
+}
+
 pub(super) struct Scene<L> {
-    leader: Leader<L>,
+    pub(super) leader: Leader<L>,
     now_ms: u64,
     sessions: u64,
     agent: (SessionId, Outgoing<AgentDirective>),
@@ -73,7 +98,7 @@ impl<L: Log> Scene<L> {
         let (outbound, outgoing, _) = channel();
         drop(outbound);
         let mut scene = Self {
-            leader: Leader::new(log, EmbeddedConfig::default()),
+            leader: Leader::new(beginning(log)),
             now_ms: 0,
             sessions: 0,
             agent: (SessionId(0), outgoing),

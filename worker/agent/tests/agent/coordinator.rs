@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use convoy_access::ClusterKey;
+use convoy_access::grpc::AccessLayer;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive;
 use convoy_proto::v1::agent_report::Report;
@@ -70,6 +72,10 @@ impl Agents for Service {
 
 impl Coordinator {
     pub(crate) async fn start() -> Self {
+        Self::start_with_key(None).await
+    }
+
+    pub(crate) async fn start_with_key(key: Option<ClusterKey>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (sender, sessions) = mpsc::unbounded_channel();
@@ -78,7 +84,9 @@ impl Coordinator {
             sessions: sender,
             refusal: Arc::clone(&refusal),
         };
-        let server = tonic::transport::Server::builder().add_service(AgentsServer::new(service));
+        let server = tonic::transport::Server::builder()
+            .layer(AccessLayer::new(key))
+            .add_service(AgentsServer::new(service));
         let server = tokio::spawn(async {
             server
                 .serve_with_incoming(TcpListenerStream::new(listener))
@@ -95,6 +103,10 @@ impl Coordinator {
 
     pub(crate) fn refuse_all(&self, refusal: Status) {
         *self.refusal.lock().unwrap() = Some(refusal);
+    }
+
+    pub(crate) fn accept_all(&self) {
+        *self.refusal.lock().unwrap() = None;
     }
 
     /// The next session that an agent opens.

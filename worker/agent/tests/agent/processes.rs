@@ -17,6 +17,12 @@ const ROLE: &str = "CONVOY_AGENT_TEST_ROLE";
 /// What a fake worker does to wait for its end, ready to die with the agent.
 pub(crate) const WAIT: &str = r#"exec env CONVOY_AGENT_TEST_ROLE=worker "$SELF" --exact processes::role_in_a_child --nocapture"#;
 
+/// What a fake worker does to take [`GLUTTON_MIB`] of memory and hold it.
+pub(crate) const DEVOUR: &str = r#"exec env CONVOY_AGENT_TEST_ROLE=glutton "$SELF" --exact processes::role_in_a_child --nocapture"#;
+
+/// Far more than a test binary that waits.
+pub(crate) const GLUTTON_MIB: usize = 192;
+
 /// An agent with a folder of its own; it ends when this is dropped, or the test's process is gone.
 pub(crate) struct Agent {
     pub(crate) child: Child,
@@ -46,6 +52,18 @@ impl Agent {
     ) -> Self {
         let mut command = command(&coordinator.url, folder.path(), work);
         command.args(more);
+        Self {
+            child: spawn(command),
+            folder,
+        }
+    }
+
+    /// An agent with nothing but a configuration file of this text in `folder`.
+    pub(crate) fn configured(folder: TempDir, text: &str) -> Self {
+        let file = folder.path().join("agent.toml");
+        fs::write(&file, text).unwrap();
+        let mut command = bare_command(folder.path());
+        command.arg("--config").arg(file);
         Self {
             child: spawn(command),
             folder,
@@ -82,9 +100,19 @@ pub(crate) fn fake_worker() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent/fake-worker.sh")
 }
 
-fn command(url: &str, folder: &Path, work: &Path) -> Command {
+/// The agent without arguments, its output in `folder`.
+fn bare_command(folder: &Path) -> Command {
     let log = fs::File::create(folder.join("agent.log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_convoy-agent"));
+    command
+        .env("SELF", std::env::current_exe().unwrap())
+        .stdout(Stdio::null())
+        .stderr(log);
+    command
+}
+
+fn command(url: &str, folder: &Path, work: &Path) -> Command {
+    let mut command = bare_command(folder);
     command
         .args([
             "--coordinator",
@@ -95,10 +123,7 @@ fn command(url: &str, folder: &Path, work: &Path) -> Command {
             "2",
             "--work-dir",
         ])
-        .arg(work)
-        .env("SELF", std::env::current_exe().unwrap())
-        .stdout(Stdio::null())
-        .stderr(log);
+        .arg(work);
     command
 }
 
@@ -136,6 +161,14 @@ fn role_in_a_child() {
         "worker" => {
             println!("waiting");
             None
+        }
+        "glutton" => {
+            // Each page is written, so that it is there.
+            let memory = vec![1u8; GLUTTON_MIB << 20];
+            println!("holding {} bytes", std::hint::black_box(&memory).len());
+            loop {
+                std::thread::park();
+            }
         }
         "parent" => {
             let folder = PathBuf::from(std::env::var("FOLDER").unwrap());

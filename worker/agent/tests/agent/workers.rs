@@ -3,6 +3,7 @@
 use std::fs;
 
 use convoy_proto::PROTOCOL_VERSION;
+use convoy_proto::v1::agent_report::Report;
 
 use crate::coordinator::Coordinator;
 use crate::processes::{
@@ -180,14 +181,16 @@ async fn broken_session_is_opened_again_and_told_what_runs_and_what_ended() {
     session
         .desire(vec![assignment(0, 1, "exit 4"), assignment(1, 2, WAIT)])
         .await;
-    let mut running = None;
-    for _ in 0..2 {
-        let started = session.started().await;
-        if started.worker == Some(worker(1, 2)) {
-            running = Some(started);
-            break;
+    let (mut running, mut has_ended) = (None, false);
+    while running.is_none() || !has_ended {
+        match session.report().await {
+            Some(Report::WorkerStarted(started)) if started.worker == Some(worker(1, 2)) => {
+                running = Some(started);
+            }
+            Some(Report::WorkerStarted(_)) => {}
+            Some(Report::WorkerExited(_)) => has_ended = true,
+            other => panic!("{other:?} instead of a start or an exit"),
         }
-        session.exited().await;
     }
     let incarnation = session.hello.incarnation;
     drop(session);

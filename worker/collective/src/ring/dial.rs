@@ -5,26 +5,26 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use convoy_access::{ClusterKey, Nonce, Role};
 use rustix::event::PollFlags;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 use crate::error::{CollectiveError, Failure};
 
-use super::frame::{Frame, Hello, Inbox, Refusal};
+use super::connect::{CONNECT_LIMIT, Connected, begin_connect, finish_connect};
+use super::frame::{Challenge, Frame, Hello, Inbox, Refusal, prove};
 use super::member::{Identity, Peer};
 
 /// Pauses between tries: peers come up within milliseconds of each other, or not at all.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// After this long without an answer to a connection request, a new one is made.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-
 /// The way to the next rank; tries again until someone stops it.
 #[derive(Debug)]
 pub(super) struct Dial {
     next: Peer,
-    hello: Vec<u8>,
+    me: Identity,
+    /// The next rank must know it too, if there is one.
+    key: Option<ClusterKey>,
     stage: Stage,
     pause: Duration,
     /// Why the last try failed.
@@ -40,13 +40,16 @@ enum Stage {
         stream: TcpStream,
         until: Instant,
     },
-    Greeting {
+    Saying {
         stream: TcpStream,
+        words: Words,
         sent: usize,
     },
     /// The next rank answers when it builds its own part of the ring; that may take a while.
-    AwaitingAnswer {
+    Hearing {
         stream: TcpStream,
+        /// What it answers to.
+        words: Words,
         inbox: Inbox,
     },
     Joined {
@@ -54,17 +57,28 @@ enum Stage {
     },
 }
 
+/// What is said to the next rank, as it goes over the wire.
+#[derive(Debug)]
+enum Words {
+    Hello(Vec<u8>),
+    /// The next rank has proved that it knows the key; so do we.
+    Proof(Vec<u8>),
+}
+
+impl Words {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Hello(bytes) | Self::Proof(bytes) => bytes,
+        }
+    }
+}
+
 impl Dial {
-    pub(super) fn new(me: Identity, next: Peer, now: Instant) -> Self {
-        let hello = Frame::Hello(Hello {
-            sender: me,
-            to: next.rank,
-            to_incarnation: next.incarnation,
-        })
-        .encode();
+    pub(super) fn new(me: Identity, next: Peer, key: Option<ClusterKey>, now: Instant) -> Self {
         Self {
             next,
-            hello,
+            me,
+            key,
             stage: Stage::Pausing { until: now },
             pause: FIRST_PAUSE,
             trouble: None,
@@ -88,12 +102,12 @@ impl Dial {
     pub(super) fn missing(&self) -> String {
         let Peer { rank, address, .. } = self.next;
         let trouble = match (&self.stage, &self.trouble) {
-            (Stage::AwaitingAnswer { .. }, _) => "it is connected but has not answered",
+            (Stage::Hearing { .. }, _) => "it is connected but has not answered",
             (Stage::Connecting { .. }, None) => "it does not answer the connection request",
             (
                 Stage::Pausing { .. }
                 | Stage::Connecting { .. }
-                | Stage::Greeting { .. }
+                | Stage::Saying { .. }
                 | Stage::Joined { .. },
                 trouble,
             ) => trouble.as_deref().unwrap_or("it was not tried"),
@@ -105,10 +119,10 @@ impl Dial {
     pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         match &self.stage {
             Stage::Pausing { .. } | Stage::Joined { .. } => None,
-            Stage::Connecting { stream, .. } | Stage::Greeting { stream, .. } => {
+            Stage::Connecting { stream, .. } | Stage::Saying { stream, .. } => {
                 Some((stream.as_fd(), PollFlags::OUT))
             }
-            Stage::AwaitingAnswer { stream, .. } => Some((stream.as_fd(), PollFlags::IN)),
+            Stage::Hearing { stream, .. } => Some((stream.as_fd(), PollFlags::IN)),
         }
     }
 
@@ -116,7 +130,7 @@ impl Dial {
     pub(super) fn alarm(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Pausing { until } | Stage::Connecting { until, .. } => Some(*until),
-            Stage::Greeting { .. } | Stage::AwaitingAnswer { .. } | Stage::Joined { .. } => None,
+            Stage::Saying { .. } | Stage::Hearing { .. } | Stage::Joined { .. } => None,
         }
     }
 
@@ -161,51 +175,133 @@ impl Dial {
         match stage {
             Stage::Pausing { until } if now < until => Ok(Moved::Not(stage)),
             Stage::Pausing { .. } => {
-                let stream = begin_connect(self.next).map_err(Setback::passing)?;
+                let stream = begin_connect(self.next.address).map_err(Setback::passing)?;
                 Ok(Moved::On(Stage::Connecting {
                     stream,
                     until: now + CONNECT_LIMIT,
                 }))
             }
-            Stage::Connecting { stream, until } => finish_connect(stream, until, now),
-            Stage::Greeting { mut stream, sent } => match stream.write(&self.hello[sent..]) {
-                Ok(more) if sent + more < self.hello.len() => Ok(Moved::On(Stage::Greeting {
+            Stage::Connecting { stream, until } => {
+                match finish_connect(stream).map_err(Setback::passing)? {
+                    Connected::Yes(stream) => {
+                        let words = Words::Hello(self.hello().map_err(Setback::passing)?);
+                        Ok(Moved::On(saying(stream, words)))
+                    }
+                    Connected::NotYet(stream) if now < until => {
+                        Ok(Moved::Not(Stage::Connecting { stream, until }))
+                    }
+                    Connected::NotYet(_) => Err(Setback::Passing(format!(
+                        "no answer to the connection request within {CONNECT_LIMIT:?}"
+                    ))),
+                }
+            }
+            Stage::Saying {
+                mut stream,
+                words,
+                sent,
+            } => match write_on(&mut stream, words.bytes(), sent)? {
+                Written::All => Ok(Moved::On(Stage::Hearing {
                     stream,
-                    sent: sent + more,
-                })),
-                Ok(_) => Ok(Moved::On(Stage::AwaitingAnswer {
-                    stream,
+                    words,
                     inbox: Inbox::default(),
                 })),
-                Err(error) if is_pending(&error) => {
-                    Ok(Moved::Not(Stage::Greeting { stream, sent }))
-                }
-                Err(error) => Err(Setback::passing(error)),
+                Written::Part(sent) => Ok(Moved::Not(Stage::Saying {
+                    stream,
+                    words,
+                    sent,
+                })),
             },
-            Stage::AwaitingAnswer {
+            Stage::Hearing {
                 mut stream,
+                words,
                 mut inbox,
-            } => match inbox.receive(&mut stream) {
-                Ok(None) => Ok(Moved::Not(Stage::AwaitingAnswer { stream, inbox })),
-                Ok(Some(Ok(Frame::Accepted))) => Ok(Moved::On(Stage::Joined { stream })),
-                Ok(Some(Ok(Frame::Refused(Refusal {
-                    is_temporary: true,
-                    reason,
-                })))) => Err(Setback::Passing(reason)),
-                Ok(Some(Ok(Frame::Refused(Refusal {
-                    is_temporary: false,
-                    reason,
-                })))) => Err(Setback::Final(reason)),
-                Ok(Some(Ok(Frame::Hello(_)))) => Err(Setback::Final(
-                    "it answered a hello with a hello".to_owned(),
-                )),
-                Ok(Some(Err(error))) => Err(Setback::Final(error.to_string())),
-                Err(error) => Err(Setback::Passing(format!(
-                    "it hung up during the handshake: {error}"
-                ))),
+            } => match read_on(&mut stream, &mut inbox)? {
+                None => Ok(Moved::Not(Stage::Hearing {
+                    stream,
+                    words,
+                    inbox,
+                })),
+                Some(answer) => self.answered(stream, &words, answer).map(Moved::On),
             },
             Stage::Joined { .. } => Ok(Moved::Not(stage)),
         }
+    }
+
+    /// Drawn anew for each connection.
+    fn hello(&self) -> io::Result<Vec<u8>> {
+        let nonce = self.key.as_ref().map(|_| Nonce::fresh()).transpose()?;
+        let hello = Hello {
+            sender: self.me.clone(),
+            to: self.next.rank,
+            to_incarnation: self.next.incarnation,
+            nonce,
+        };
+        Ok(Frame::Hello(hello).encode())
+    }
+
+    /// What follows from an answer.
+    fn answered(&self, stream: TcpStream, said: &Words, answer: Frame) -> Result<Stage, Setback> {
+        match (answer, said, &self.key) {
+            (Frame::Accepted, Words::Hello(_), None) | (Frame::Accepted, Words::Proof(_), _) => {
+                Ok(Stage::Joined { stream })
+            }
+            (Frame::Accepted, Words::Hello(_), Some(_)) => Err(Setback::Final(
+                "it did not prove that it knows the cluster key: give its worker the same --cluster-key FILE".to_owned(),
+            )),
+            (Frame::Challenge(Challenge { nonce, proof }), Words::Hello(hello), Some(key)) => {
+                // In constant time.
+                if proof != prove(key, Role::Listener, hello, &nonce) {
+                    return Err(Setback::Final(
+                        "its cluster key is not the one of this worker".to_owned(),
+                    ));
+                }
+                let proof = prove(key, Role::Dialer, hello, &nonce);
+                Ok(saying(stream, Words::Proof(Frame::Proof(proof).encode())))
+            }
+            (Frame::Refused(Refusal { is_temporary: true, reason }), _, _) => {
+                Err(Setback::Passing(reason))
+            }
+            (Frame::Refused(Refusal { is_temporary: false, reason }), _, _) => {
+                Err(Setback::Final(reason))
+            }
+            (Frame::Hello(_) | Frame::Challenge(_) | Frame::Proof(_), _, _) => Err(Setback::Final(
+                "it answered what no listener says at this point".to_owned(),
+            )),
+        }
+    }
+}
+
+fn saying(stream: TcpStream, words: Words) -> Stage {
+    Stage::Saying {
+        stream,
+        words,
+        sent: 0,
+    }
+}
+
+enum Written {
+    All,
+    /// So many bytes by now.
+    Part(usize),
+}
+
+fn write_on(stream: &mut TcpStream, bytes: &[u8], sent: usize) -> Result<Written, Setback> {
+    match stream.write(&bytes[sent..]) {
+        Ok(more) if sent + more < bytes.len() => Ok(Written::Part(sent + more)),
+        Ok(_) => Ok(Written::All),
+        Err(error) if is_pending(&error) => Ok(Written::Part(sent)),
+        Err(error) => Err(Setback::passing(error)),
+    }
+}
+
+fn read_on(stream: &mut TcpStream, inbox: &mut Inbox) -> Result<Option<Frame>, Setback> {
+    match inbox.receive(stream) {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(frame))) => Ok(Some(frame)),
+        Ok(Some(Err(error))) => Err(Setback::Final(error.to_string())),
+        Err(error) => Err(Setback::Passing(format!(
+            "it hung up during the handshake: {error}"
+        ))),
     }
 }
 
@@ -224,44 +320,6 @@ enum Setback {
 impl Setback {
     fn passing(error: io::Error) -> Self {
         Self::Passing(error.to_string())
-    }
-}
-
-fn begin_connect(next: Peer) -> io::Result<TcpStream> {
-    let family = if next.address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
-    let socket = socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-        None,
-    )?;
-    match connect(&socket, &next.address) {
-        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let stream = TcpStream::from(socket);
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-fn finish_connect(stream: TcpStream, until: Instant, now: Instant) -> Result<Moved, Setback> {
-    if let Some(error) = stream.take_error().map_err(Setback::passing)? {
-        return Err(Setback::passing(error));
-    }
-    match stream.peer_addr() {
-        // A connection request to a free port of the own machine can meet itself (simultaneous open).
-        Ok(peer) if stream.local_addr().is_ok_and(|own| own == peer) => {
-            Err(Setback::Passing("nobody listens there".to_owned()))
-        }
-        Ok(_) => Ok(Moved::On(Stage::Greeting { stream, sent: 0 })),
-        Err(_) if now < until => Ok(Moved::Not(Stage::Connecting { stream, until })),
-        Err(_) => Err(Setback::Passing(format!(
-            "no answer to the connection request within {CONNECT_LIMIT:?}"
-        ))),
     }
 }
 

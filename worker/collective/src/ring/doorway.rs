@@ -5,12 +5,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use convoy_access::{ClusterKey, Nonce, Proof, Role};
 use rustix::event::PollFlags;
 
 use crate::error::{CollectiveError, Failure};
 
-use super::frame::{Frame, FrameError, Hello, Inbox, Refusal};
-use super::member::{Identity, Peer};
+use super::frame::{Challenge, Frame, FrameError, Hello, Inbox, Refusal, prove};
+use super::member::{Identity, Peer, RingListener};
 
 /// Handshakes at once. One is expected; leftovers of earlier attempts and strangers come on top.
 const MAX_VISITORS: usize = 32;
@@ -22,6 +23,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Doorway<'a> {
     listener: &'a TcpListener,
+    /// Who comes must know it, if there is one.
+    key: Option<&'a ClusterKey>,
     me: Identity,
     previous: Peer,
     visitors: Vec<Visitor>,
@@ -41,11 +44,29 @@ struct Visitor {
 #[derive(Debug)]
 enum Stage {
     Listening(Inbox),
+    /// It hears our proof.
+    Challenging {
+        challenge: Vec<u8>,
+        sent: usize,
+        expected: Expected,
+    },
+    /// We wait for its own.
+    AwaitingProof {
+        inbox: Inbox,
+        expected: Expected,
+    },
     Answering {
         answer: Vec<u8>,
         sent: usize,
         admit: bool,
     },
+}
+
+/// What a visitor has yet to prove, and what it said.
+#[derive(Clone, Debug)]
+struct Expected {
+    hello: Hello,
+    proof: Proof,
 }
 
 enum Verdict {
@@ -55,9 +76,10 @@ enum Verdict {
 }
 
 impl<'a> Doorway<'a> {
-    pub(super) fn new(listener: &'a TcpListener, me: Identity, previous: Peer) -> Self {
+    pub(super) fn new(listener: &'a RingListener, me: Identity, previous: Peer) -> Self {
         Self {
-            listener,
+            listener: listener.listener(),
+            key: listener.key(),
             me,
             previous,
             visitors: Vec::new(),
@@ -92,8 +114,8 @@ impl<'a> Doorway<'a> {
     pub(super) fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let visitors = self.visitors.iter().map(|visitor| {
             let wanted = match visitor.stage {
-                Stage::Listening(_) => PollFlags::IN,
-                Stage::Answering { .. } => PollFlags::OUT,
+                Stage::Listening(_) | Stage::AwaitingProof { .. } => PollFlags::IN,
+                Stage::Challenging { .. } | Stage::Answering { .. } => PollFlags::OUT,
             };
             (visitor.stream.as_fd(), wanted)
         });
@@ -156,73 +178,114 @@ impl<'a> Doorway<'a> {
 
     fn hear(&mut self, visitor: &mut Visitor) -> Verdict {
         loop {
-            match &mut visitor.stage {
+            let next = match &mut visitor.stage {
                 Stage::Listening(inbox) => match inbox.receive(&mut visitor.stream) {
                     Ok(None) => return Verdict::Pending,
-                    Ok(Some(frame)) => match self.answer(frame, visitor.address) {
-                        Some((answer, admit)) => {
-                            visitor.stage = Stage::Answering {
-                                answer: answer.encode(),
-                                sent: 0,
-                                admit,
-                            };
-                        }
-                        None => return Verdict::Gone,
-                    },
-                    Err(_) => return Verdict::Gone,
+                    Ok(Some(frame)) => self.greeted(frame, visitor.address),
+                    Err(_) => None,
                 },
+                Stage::Challenging {
+                    challenge,
+                    sent,
+                    expected,
+                } => match write_on(&mut visitor.stream, challenge, sent) {
+                    Ok(false) => return Verdict::Pending,
+                    Ok(true) => Some(Stage::AwaitingProof {
+                        inbox: Inbox::default(),
+                        expected: expected.clone(),
+                    }),
+                    Err(_) => None,
+                },
+                Stage::AwaitingProof { inbox, expected } => {
+                    match inbox.receive(&mut visitor.stream) {
+                        Ok(None) => return Verdict::Pending,
+                        Ok(Some(frame)) => {
+                            let expected = expected.clone();
+                            Some(self.proved(frame, &expected, visitor.address))
+                        }
+                        Err(_) => None,
+                    }
+                }
                 Stage::Answering {
                     answer,
                     sent,
                     admit,
-                } => match visitor.stream.write(&answer[*sent..]) {
-                    Ok(more) => {
-                        *sent += more;
-                        if *sent == answer.len() {
-                            return if *admit {
-                                Verdict::Admitted
-                            } else {
-                                Verdict::Gone
-                            };
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        return Verdict::Pending;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(_) => return Verdict::Gone,
+                } => match write_on(&mut visitor.stream, answer, sent) {
+                    Ok(false) => return Verdict::Pending,
+                    Ok(true) if *admit => return Verdict::Admitted,
+                    Ok(true) | Err(_) => None,
                 },
+            };
+            match next {
+                Some(stage) => visitor.stage = stage,
+                None => return Verdict::Gone,
             }
         }
     }
 
-    /// What to say to a visitor, and whether it comes in; strangers get no answer.
-    fn answer(
-        &mut self,
-        frame: Result<Frame, FrameError>,
-        address: SocketAddr,
-    ) -> Option<(Frame, bool)> {
-        let refusal = match frame {
-            Ok(Frame::Hello(hello)) => match self.judge(&hello) {
-                None => return Some((Frame::Accepted, true)),
-                Some(refusal) => refusal,
-            },
-            Ok(Frame::Accepted | Frame::Refused(_)) => Refusal {
-                is_temporary: false,
-                reason: "a handshake begins with a hello".to_owned(),
-            },
-            Err(error @ FrameError::Version { .. }) => Refusal {
-                is_temporary: false,
-                reason: error.to_string(),
-            },
+    /// What to say to a visitor first; strangers get no answer.
+    fn greeted(&mut self, frame: Result<Frame, FrameError>, address: SocketAddr) -> Option<Stage> {
+        let hello = match frame {
+            Ok(Frame::Hello(hello)) => hello,
+            Ok(Frame::Accepted | Frame::Refused(_) | Frame::Challenge(_) | Frame::Proof(_)) => {
+                let reason = "a handshake begins with a hello".to_owned();
+                return Some(self.refuse(Refusal::for_good(reason), address));
+            }
+            Err(error @ FrameError::Version { .. }) => {
+                return Some(self.refuse(Refusal::for_good(error.to_string()), address));
+            }
             Err(error) => {
                 tracing::debug!(%address, %error, "closed a stranger's connection");
                 return None;
             }
         };
+        let refusal = match (self.key, hello.nonce) {
+            (None, None) => return Some(self.judged(&hello, address)),
+            (Some(key), Some(_)) => match challenge(key, hello) {
+                Ok(stage) => return Some(stage),
+                Err(error) => Refusal {
+                    is_temporary: true,
+                    reason: format!("it can draw no random number: {error}"),
+                },
+            },
+            (Some(_), None) => Refusal::for_good(
+                "a proof of the cluster key is needed, and none was offered: give that worker the same --cluster-key FILE"
+                    .to_owned(),
+            ),
+            (None, Some(_)) => Refusal::for_good(
+                "a proof of the cluster key was asked for, and this worker has none: give it the same --cluster-key FILE"
+                    .to_owned(),
+            ),
+        };
+        Some(self.refuse(refusal, address))
+    }
+
+    /// What to say to a visitor that was asked for its proof. Until then it learns nothing about this ring.
+    fn proved(
+        &mut self,
+        frame: Result<Frame, FrameError>,
+        expected: &Expected,
+        address: SocketAddr,
+    ) -> Stage {
+        // In constant time.
+        if matches!(frame, Ok(Frame::Proof(proof)) if proof == expected.proof) {
+            return self.judged(&expected.hello, address);
+        }
+        let reason = "the cluster key of that worker is not the one of this one".to_owned();
+        self.refuse(Refusal::for_good(reason), address)
+    }
+
+    fn judged(&mut self, hello: &Hello, address: SocketAddr) -> Stage {
+        match self.judge(hello) {
+            None => answering(&Frame::Accepted, true),
+            Some(refusal) => self.refuse(refusal, address),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, address: SocketAddr) -> Stage {
         tracing::warn!(%address, reason = %refusal.reason, "refused a connection to the ring");
         self.refused = Some(format!("{address}: {}", refusal.reason));
-        Some((Frame::Refused(refusal), false))
+        answering(&Frame::Refused(refusal), false)
     }
 
     /// Why this visitor is not the previous rank of this ring.
@@ -253,6 +316,43 @@ impl<'a> Doorway<'a> {
             reason: differences.join("; "),
         })
     }
+}
+
+fn answering(answer: &Frame, admit: bool) -> Stage {
+    Stage::Answering {
+        answer: answer.encode(),
+        sent: 0,
+        admit,
+    }
+}
+
+/// Proves that this side knows the key, and says what the other must prove.
+fn challenge(key: &ClusterKey, hello: Hello) -> io::Result<Stage> {
+    let nonce = Nonce::fresh()?;
+    let said = Frame::Hello(hello.clone()).encode();
+    let challenge = Challenge {
+        nonce,
+        proof: prove(key, Role::Listener, &said, &nonce),
+    };
+    let proof = prove(key, Role::Dialer, &said, &nonce);
+    Ok(Stage::Challenging {
+        challenge: Frame::Challenge(challenge).encode(),
+        sent: 0,
+        expected: Expected { hello, proof },
+    })
+}
+
+/// Goes on writing; true once all is written.
+fn write_on(stream: &mut TcpStream, bytes: &[u8], sent: &mut usize) -> io::Result<bool> {
+    while *sent < bytes.len() {
+        match stream.write(&bytes[*sent..]) {
+            Ok(more) => *sent += more,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a failed `accept` says something about the one connection and nothing about the next.

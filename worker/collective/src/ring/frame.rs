@@ -1,11 +1,16 @@
 //! The messages of the handshake.
 //!
+//! Without a cluster key it is `Hello -> Accepted | Refused`. With one it is `Hello -> Challenge -> Proof -> Accepted |
+//! Refused`: the hello and the challenge carry a number each, the challenge proves that the listening side knows the key,
+//! and the proof that the connecting side does, both over the whole hello and both numbers.
+//!
 //! A frame is a header of 14 bytes (magic, version, kind, a zero, length of the body, a zero; little-endian) and a body.
 //! The layout of the header is the same in every version, so that versions can refuse each other in words.
 
 use std::io::{self, Read};
 use std::net::TcpStream;
 
+use convoy_access::{ClusterKey, NONCE_BYTES, Nonce, PROOF_BYTES, Proof, Role};
 use convoy_common::ids::{Attempt, Incarnation, JobId, Rank};
 
 use super::member::Identity;
@@ -13,11 +18,11 @@ use super::member::Identity;
 const MAGIC: [u8; 8] = *b"CNVYRING";
 
 /// Raised whenever frames, operation headers or the order of segments change.
-pub(super) const PROTOCOL_VERSION: u16 = 1;
+pub(super) const PROTOCOL_VERSION: u16 = 2;
 
 const HEADER_BYTES: usize = 14;
 
-/// A hello with the longest job id has 181 bytes; the rest is for the text of a refusal.
+/// A hello with the longest job id has 205 bytes; the rest is for the text of a refusal.
 const MAX_BODY_BYTES: usize = 1_024;
 
 /// What is said before a connection belongs to a ring.
@@ -29,6 +34,10 @@ pub(super) enum Frame {
     Accepted,
     /// The listening side does not.
     Refused(Refusal),
+    /// The listening side knows the cluster key, and wants the same of the other.
+    Challenge(Challenge),
+    /// The connecting side knows the cluster key.
+    Proof(Proof),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +47,20 @@ pub(super) struct Hello {
     pub(super) to: Rank,
     /// and the life of that rank's process.
     pub(super) to_incarnation: Incarnation,
+    /// There is a cluster key, and the answer shall prove it.
+    pub(super) nonce: Option<Nonce>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Challenge {
+    pub(super) nonce: Nonce,
+    pub(super) proof: Proof,
+}
+
+/// The proof of one side, over all that both have said before: the bytes of the hello, and the number of the challenge.
+pub(super) fn prove(key: &ClusterKey, role: Role, hello: &[u8], challenge: &Nonce) -> Proof {
+    let version = PROTOCOL_VERSION.to_le_bytes();
+    key.prove(role, &[b"ring", &version, hello, &challenge.0])
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +69,15 @@ pub(super) struct Refusal {
     pub(super) is_temporary: bool,
     /// Everything that differs, with both values.
     pub(super) reason: String,
+}
+
+impl Refusal {
+    pub(super) fn for_good(reason: String) -> Self {
+        Self {
+            is_temporary: false,
+            reason,
+        }
+    }
 }
 
 /// Why received bytes are no frame.
@@ -80,6 +112,15 @@ impl Frame {
                 );
                 3
             }
+            Self::Challenge(Challenge { nonce, proof }) => {
+                body.extend_from_slice(&nonce.0);
+                body.extend_from_slice(proof.as_bytes());
+                4
+            }
+            Self::Proof(proof) => {
+                body.extend_from_slice(proof.as_bytes());
+                5
+            }
         };
         let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
         let mut frame = Vec::with_capacity(HEADER_BYTES + body.len());
@@ -106,6 +147,8 @@ impl Frame {
                     reason: reason.to_owned(),
                 })
             }),
+            (4, mut body) => take_challenge(&mut body).map(Self::Challenge),
+            (5, body) => body.try_into().ok().map(Proof::from_bytes).map(Self::Proof),
             _ => None,
         };
         frame.ok_or(FrameError::Malformed { kind })
@@ -127,6 +170,13 @@ fn put_hello(body: &mut Vec<u8>, hello: &Hello) {
     body.extend_from_slice(&incarnation.0.to_le_bytes());
     body.extend_from_slice(&hello.to.0.to_le_bytes());
     body.extend_from_slice(&hello.to_incarnation.0.to_le_bytes());
+    match &hello.nonce {
+        Some(nonce) => {
+            body.push(1);
+            body.extend_from_slice(&nonce.0);
+        }
+        None => body.push(0),
+    }
     body.extend_from_slice(job.as_str().as_bytes());
 }
 
@@ -139,6 +189,11 @@ fn take_hello(mut body: &[u8]) -> Option<Hello> {
     let (rank, world) = (Rank(take_u32(body)?), take_u32(body)?);
     let incarnation = Incarnation(take_u64(body)?);
     let (to, to_incarnation) = (Rank(take_u32(body)?), Incarnation(take_u64(body)?));
+    let nonce = match body.split_off_first()? {
+        0 => None,
+        1 => Some(take_nonce(body)?),
+        _ => return None,
+    };
     let job = JobId::try_from(std::str::from_utf8(body).ok()?.to_owned()).ok()?;
     Some(Hello {
         sender: Identity {
@@ -150,7 +205,21 @@ fn take_hello(mut body: &[u8]) -> Option<Hello> {
         },
         to,
         to_incarnation,
+        nonce,
     })
+}
+
+fn take_challenge(body: &mut &[u8]) -> Option<Challenge> {
+    let nonce = take_nonce(body)?;
+    let proof: [u8; PROOF_BYTES] = (*body).try_into().ok()?;
+    Some(Challenge {
+        nonce,
+        proof: Proof::from_bytes(proof),
+    })
+}
+
+fn take_nonce(body: &mut &[u8]) -> Option<Nonce> {
+    body.split_off(..NONCE_BYTES)?.try_into().ok().map(Nonce)
 }
 
 fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
@@ -247,7 +316,7 @@ mod tests {
         }
     }
 
-    fn hello() -> Frame {
+    fn hello(nonce: Option<Nonce>) -> Frame {
         let job = JobId::try_from("j".repeat(128)).unwrap();
         let attempt = Attempt {
             term: 7,
@@ -264,6 +333,7 @@ mod tests {
             sender,
             to: Rank(2),
             to_incarnation: Incarnation(100),
+            nonce,
         })
     }
 
@@ -273,7 +343,18 @@ mod tests {
             is_temporary: true,
             reason: "attempt: 1.1 came, 1.2 expected".to_owned(),
         });
-        for frame in [hello(), Frame::Accepted, refused] {
+        let nonce = Nonce([3; NONCE_BYTES]);
+        let proof = Proof::from_bytes([4; PROOF_BYTES]);
+        let challenge = Frame::Challenge(Challenge { nonce, proof });
+        let frames = [
+            hello(None),
+            hello(Some(nonce)),
+            Frame::Accepted,
+            refused,
+            challenge,
+            Frame::Proof(proof),
+        ];
+        for frame in frames {
             assert_eq!(parse(&frame.encode()), Some(Ok(frame)));
         }
     }
@@ -293,9 +374,9 @@ mod tests {
 
     #[test]
     fn another_version_and_oversized_bodies_are_named() {
-        let mut bytes = hello().encode();
-        bytes[8] = 2;
-        assert_eq!(parse(&bytes), Some(Err(FrameError::Version { theirs: 2 })));
+        let mut bytes = hello(None).encode();
+        bytes[8] = 9;
+        assert_eq!(parse(&bytes), Some(Err(FrameError::Version { theirs: 9 })));
         bytes[13] = 0xff;
         assert!(matches!(
             parse(&bytes),
@@ -308,7 +389,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
         #[test]
-        fn no_bytes_from_outside_cause_a_panic(kind in 0u8..5, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_from_outside_cause_a_panic(kind in 0u8..7, body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut bytes = Frame::Accepted.encode();
             bytes[10] = kind;
             bytes[12] = u8::try_from(body.len()).unwrap();

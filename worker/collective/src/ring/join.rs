@@ -40,8 +40,8 @@ impl<'a> Join<'a> {
         Self {
             next,
             previous,
-            dial: Dial::new(me.clone(), next, now),
-            doorway: Doorway::new(listener.listener(), me.clone(), previous),
+            dial: Dial::new(me.clone(), next, listener.key().cloned(), now),
+            doorway: Doorway::new(listener, me.clone(), previous),
             limit,
             deadline: now + limit,
             abort,

@@ -4,6 +4,7 @@
 //! thread. Then one thread owns both sockets (`pump`) and takes operations from a `queue`; each is an `exchange` of two
 //! byte streams over a `layout` of segments.
 
+mod connect;
 mod dial;
 mod doorway;
 mod exchange;
@@ -48,7 +49,8 @@ pub struct TcpRing {
 }
 
 impl TcpRing {
-    /// Connects to `next` and waits for `previous`, until both are there, `limit` has passed, or `abort` is used. A ring
+    /// Connects to `next` and waits for `previous`, both of whom must prove that they know the listener's cluster key if it
+    /// has one, until both are there, `limit` has passed, or `abort` is used. A ring
     /// of one needs neither: both are ignored then. Blocks the calling thread.
     ///
     /// The listener refuses all others, and any other job, attempt, incarnation, rank or world, with both sides' values in

@@ -154,10 +154,10 @@ fn strangers_do_not_keep_the_right_one_out() {
             match number % 4 {
                 0 => stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap(),
                 1 => stranger
-                    .write_all(b"CNVYRING\x01\x00\x01\x00\xff\xff")
+                    .write_all(b"CNVYRING\x02\x00\x01\x00\xff\xff")
                     .unwrap(),
                 2 => stranger
-                    .write_all(b"CNVYRING\x01\x00\x01\x00\x02\x00no")
+                    .write_all(b"CNVYRING\x02\x00\x01\x00\x02\x00no")
                     .unwrap(),
                 _ => stranger
                     .write_all(b"CNVYRING\x09\x00\x01\x00\x02\x00no")
@@ -170,7 +170,7 @@ fn strangers_do_not_keep_the_right_one_out() {
         strangers[3].read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer);
         assert!(
-            answer.contains("ring protocol version 9 came, 1 expected"),
+            answer.contains("ring protocol version 9 came, 2 expected"),
             "{answer}"
         );
     });

@@ -4,5 +4,6 @@
 mod breaking;
 mod cable;
 mod fencing;
+mod keyed;
 mod sums;
 mod world;

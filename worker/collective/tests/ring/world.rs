@@ -69,6 +69,11 @@ impl Seat {
 
 /// Seats of a ring of `world` members that know each other.
 pub(crate) fn seats(world: u32) -> Vec<Seat> {
+    seats_with(world, listener)
+}
+
+/// The same, with listeners of one's own.
+pub(crate) fn seats_with(world: u32, listener: impl Fn() -> RingListener) -> Vec<Seat> {
     let listeners: Vec<_> = (0..world).map(|_| listener()).collect();
     let addresses: Vec<_> = listeners.iter().map(RingListener::local_addr).collect();
     let neighbour = |rank: u32| peer(rank % world, addresses[(rank % world) as usize]);

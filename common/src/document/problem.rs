@@ -1,11 +1,11 @@
-//! Errors of a spec, each with its place in the file, shown as rustc shows them.
+//! Errors of a document, each with its place in the file, shown as rustc shows them.
 
 use std::fmt;
 use std::ops::Range;
 
-/// Everything that is wrong with a spec, in the order of the file; never empty.
+/// Everything that is wrong with a document, in the order of the file; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpecErrors {
+pub struct DocumentErrors {
     file_name: String,
     problems: Vec<Problem>,
     left_out: usize,
@@ -40,7 +40,7 @@ pub struct Place {
     pub width: usize,
 }
 
-impl SpecErrors {
+impl DocumentErrors {
     /// Sorts the problems by place. There must be one.
     pub(super) fn new(file_name: &str, mut problems: Vec<Problem>, left_out: usize) -> Self {
         debug_assert!(!problems.is_empty(), "errors without an error");
@@ -53,7 +53,7 @@ impl SpecErrors {
     }
 
     /// One problem of the file as a whole.
-    pub(super) fn whole(file_name: &str, reason: String) -> Self {
+    pub(crate) fn whole(file_name: &str, reason: String) -> Self {
         Self::new(
             file_name,
             vec![Problem {
@@ -139,7 +139,7 @@ fn floor_boundary(source: &str, index: usize) -> usize {
         .unwrap_or(0)
 }
 
-impl fmt::Display for SpecErrors {
+impl fmt::Display for DocumentErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, problem) in self.problems.iter().enumerate() {
             f.write_str(if at == 0 { "" } else { "\n" })?;
@@ -152,7 +152,7 @@ impl fmt::Display for SpecErrors {
     }
 }
 
-impl std::error::Error for SpecErrors {}
+impl std::error::Error for DocumentErrors {}
 
 /// `file:line:column: path: reason`, then the line with the place underlined, then the note.
 fn write_problem(f: &mut fmt::Formatter<'_>, file_name: &str, problem: &Problem) -> fmt::Result {

@@ -1,28 +1,30 @@
-//! The JSON schema of a spec, and the part of it that the shape check needs, in types.
+//! The JSON schema of a document, and the part of it that the shape check needs, in types.
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::JobSpec;
+use super::format::Format;
 
-/// The JSON schema (draft 2020-12) of a job spec.
-#[must_use]
-pub fn json_schema() -> Value {
+/// The JSON schema (draft 2020-12) of a document.
+pub(crate) fn json_schema<D: JsonSchema>() -> Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings
         .into_generator()
-        .into_root_schema_for::<JobSpec>()
+        .into_root_schema_for::<D>()
         .to_value()
 }
 
 /// What a value has to look like.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Flag,
     Text,
+    /// A text of this form.
+    Formatted(Format),
     /// One of these names.
     Name(Vec<String>),
     /// A whole number between two bounds, both allowed.
@@ -41,8 +43,8 @@ pub(super) enum Shape {
 
 /// One key of a table.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Field {
-    pub(super) shape: Shape,
+pub(crate) struct Field {
+    pub(crate) shape: Shape,
     /// Wherever it belongs.
     pub(super) required: bool,
     /// Where it belongs, if not everywhere.
@@ -52,20 +54,24 @@ pub(super) struct Field {
 
 /// The names that another key of the table must have for a key to belong there.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct OnlyWith {
+pub(crate) struct OnlyWith {
     pub(super) key: String,
     pub(super) names: Vec<String>,
 }
 
 impl Shape {
     /// The shape that a schema without references describes.
-    pub(super) fn of(schema: &Value) -> Self {
+    pub(crate) fn of(schema: &Value) -> Self {
         if let Some(names) = names(schema) {
             return Self::Name(names);
         }
         match type_name(schema) {
             Some("boolean") => Self::Flag,
-            Some("string") => Self::Text,
+            Some("string") => schema
+                .get("format")
+                .and_then(Value::as_str)
+                .and_then(Format::named)
+                .map_or(Self::Text, Self::Formatted),
             Some("integer") => {
                 let (least, most) = format_bounds(schema);
                 Self::Whole(
@@ -236,6 +242,7 @@ fn bound(schema: &Value, key: &str) -> Option<i128> {
 /// What the integer type itself can hold.
 fn format_bounds(schema: &Value) -> (i128, i128) {
     match schema.get("format").and_then(Value::as_str) {
+        Some("uint16") => (0, u16::MAX.into()),
         Some("uint32") => (0, u32::MAX.into()),
         Some("uint64") => (0, u64::MAX.into()),
         Some("int32") => (i32::MIN.into(), i32::MAX.into()),

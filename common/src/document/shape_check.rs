@@ -1,4 +1,4 @@
-//! Compares a document with the shape of a spec and finds everything that differs, not only the first.
+//! Compares a document with the shape of its struct and finds everything that differs, not only the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,6 +187,10 @@ fn check_scalar(shape: &Shape, value: &DeValue<'_>) -> Result<(), (String, Optio
         | (Shape::Flag, DeValue::Boolean(_))
         | (Shape::Text, DeValue::String(_)) => Ok(()),
         (Shape::Name(names), DeValue::String(text)) => check_name(names, text),
+        (Shape::Formatted(format), DeValue::String(text)) => format.check(text).map_err(|reason| {
+            let (wanted, given) = (format.wanted(), quoted(text));
+            (format!("must be {wanted}, is {given}: {reason}"), None)
+        }),
         (Shape::Whole(least, most), DeValue::Integer(integer)) => match whole(integer) {
             Some(number) if (*least..=*most).contains(&number) => Ok(()),
             Some(_) | None => Err((
@@ -256,6 +260,7 @@ fn reads_as(shape: &Shape, text: &str) -> bool {
         Shape::Whole(..) => text.parse::<i128>().is_ok(),
         Shape::Number(..) => text.parse::<f64>().is_ok(),
         Shape::Text
+        | Shape::Formatted(_)
         | Shape::Name(_)
         | Shape::List(..)
         | Shape::Map(_)
@@ -268,6 +273,7 @@ fn wanted(shape: &Shape) -> String {
     match shape {
         Shape::Flag => "true or false".to_owned(),
         Shape::Text => "a string".to_owned(),
+        Shape::Formatted(format) => format.wanted().to_owned(),
         Shape::Name(names) => format!("a string, one of {}", names.join(", ")),
         Shape::Whole(..) => "a whole number".to_owned(),
         Shape::Number(..) => "a number".to_owned(),

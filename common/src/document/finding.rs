@@ -5,31 +5,31 @@ use crate::limits::MAX_SPEC_PROBLEMS;
 
 /// What to underline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Focus {
+pub(crate) enum Focus {
     Key,
     Value,
 }
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     /// The keys involved; the first that the document has is shown.
-    pub(super) paths: Vec<KeyPath>,
-    pub(super) focus: Focus,
-    pub(super) reason: String,
+    pub(crate) paths: Vec<KeyPath>,
+    pub(crate) focus: Focus,
+    pub(crate) reason: String,
     /// What to do, or what would be right.
-    pub(super) note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 /// All that is wrong, as far as anyone will read.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     kept: Vec<Finding>,
     left_out: usize,
 }
 
 impl Findings {
-    pub(super) fn push(&mut self, finding: Finding) {
+    pub(crate) fn push(&mut self, finding: Finding) {
         if self.kept.len() < MAX_SPEC_PROBLEMS {
             self.kept.push(finding);
         } else {
@@ -38,7 +38,7 @@ impl Findings {
     }
 
     /// Adds what was found by a later check, unless an earlier one found the same key wrong.
-    pub(super) fn push_new(&mut self, findings: impl IntoIterator<Item = Finding>) {
+    pub(crate) fn push_new(&mut self, findings: impl IntoIterator<Item = Finding>) {
         let known: Vec<KeyPath> = self
             .kept
             .iter()
@@ -51,19 +51,19 @@ impl Findings {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
     /// The findings, and how many more there were.
-    pub(super) fn into_parts(self) -> (Vec<Finding>, usize) {
+    pub(crate) fn into_parts(self) -> (Vec<Finding>, usize) {
         (self.kept, self.left_out)
     }
 }
 
 impl Finding {
     /// Something about the value of `path`.
-    pub(super) fn value(path: KeyPath, reason: impl Into<String>) -> Self {
+    pub(crate) fn value(path: KeyPath, reason: impl Into<String>) -> Self {
         Self {
             paths: vec![path],
             focus: Focus::Value,
@@ -73,27 +73,27 @@ impl Finding {
     }
 
     /// Something about the key at the end of `path`.
-    pub(super) fn key(path: KeyPath, reason: impl Into<String>) -> Self {
+    pub(crate) fn key(path: KeyPath, reason: impl Into<String>) -> Self {
         Self {
             focus: Focus::Key,
             ..Self::value(path, reason)
         }
     }
 
-    pub(super) fn note(mut self, note: impl Into<String>) -> Self {
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
 
     /// Another key that is involved, to be shown when the document leaves the first to its default.
-    pub(super) fn or_at(mut self, path: KeyPath) -> Self {
+    pub(crate) fn or_at(mut self, path: KeyPath) -> Self {
         self.paths.push(path);
         self
     }
 }
 
 /// Text of the user for one line of a message: escaped, and cut where nobody would read on.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN_CHARS: usize = 60;
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{:?}...", &text[..end]),

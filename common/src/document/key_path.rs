@@ -1,36 +1,36 @@
-//! Where a value stands in a spec: `training.global_batch`, `data.mean[0]`.
+//! Where a value stands in a document: `training.global_batch`, `data.mean[0]`.
 
 use std::fmt;
 
 use super::finding::quoted;
 
-/// One step down into a spec.
+/// One step down into a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     Key(String),
     Index(usize),
 }
 
-/// The way from the root of a spec to a value; empty for the root.
+/// The way from the root of a document to a value; empty for the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct KeyPath(Vec<Segment>);
+pub(crate) struct KeyPath(Vec<Segment>);
 
 impl KeyPath {
     /// From text as garde writes it; keys of our structs hold neither '.' nor '['.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let parts = text.split(['.', '[']).filter(|part| !part.is_empty());
         Self(parts.map(segment).collect())
     }
 
-    pub(super) fn key(&self, key: &str) -> Self {
+    pub(crate) fn key(&self, key: &str) -> Self {
         self.join(Segment::Key(key.to_owned()))
     }
 
-    pub(super) fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         self.join(Segment::Index(index))
     }
 
-    pub(super) fn segments(&self) -> &[Segment] {
+    pub(crate) fn segments(&self) -> &[Segment] {
         &self.0
     }
 

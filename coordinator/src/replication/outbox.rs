@@ -1,0 +1,77 @@
+//! Messages on their way to the other replicas: a bounded queue for each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use convoy_access::ClusterKey;
+use convoy_consensus::{Members, ReplicaId, SnapshotToSend};
+use convoy_journal::{RealDisk, Snapshots};
+use convoy_proto::raft::v1;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+use super::carry;
+use super::directory::Addresses;
+use super::peer::Peer;
+use super::request::Request;
+
+/// Messages that wait for one peer. More means that it does not read, and Raft sends anew whatever matters.
+const QUEUED_MESSAGES: usize = 512;
+
+/// What everything that speaks with other replicas needs.
+#[derive(Clone)]
+pub(super) struct Network {
+    pub(super) runtime: Handle,
+    pub(super) introduction: v1::Introduction,
+    pub(super) addresses: watch::Receiver<Addresses>,
+    pub(super) key: Option<ClusterKey>,
+    pub(super) requests: mpsc::Sender<Request>,
+}
+
+/// Queues to the others.
+pub(super) struct Outbox {
+    network: Network,
+    queues: BTreeMap<ReplicaId, mpsc::Sender<v1::RaftMessage>>,
+    unreachable: BTreeSet<ReplicaId>,
+}
+
+impl Outbox {
+    pub(super) fn new(network: Network) -> Self {
+        Self {
+            network,
+            queues: BTreeMap::new(),
+            unreachable: BTreeSet::new(),
+        }
+    }
+
+    /// Never waits: what does not fit is dropped.
+    pub(super) fn send(&mut self, to: ReplicaId, message: v1::RaftMessage) {
+        let network = &self.network;
+        let queue = self.queues.entry(to).or_insert_with(|| {
+            let (queue, waiting) = mpsc::channel(QUEUED_MESSAGES);
+            let peer = Peer::new(to, waiting, network.clone());
+            network.runtime.spawn(peer.run());
+            queue
+        });
+        if queue.try_send(message).is_err() {
+            self.unreachable.insert(to);
+        }
+    }
+
+    /// To whom messages were dropped since the last time.
+    pub(super) fn take_unreachable(&mut self) -> BTreeSet<ReplicaId> {
+        std::mem::take(&mut self.unreachable)
+    }
+
+    /// Hangs up on whoever is no member any more.
+    pub(super) fn keep(&mut self, members: &Members) {
+        self.queues.retain(|id, _| members.contains(*id));
+    }
+
+    /// Sends a snapshot beside everything else; the replica's thread hears what became of it.
+    pub(super) fn send_snapshot(&self, snapshots: Snapshots<RealDisk>, snapshot: SnapshotToSend) {
+        let network = self.network.clone();
+        self.network
+            .runtime
+            .spawn(carry::carry(network, snapshots, snapshot));
+    }
+}

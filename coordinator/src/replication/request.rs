@@ -1,0 +1,41 @@
+//! What the replica's thread is told.
+
+use convoy_consensus::{MembershipChange, ProposalId, ReadId, Rejected, ReplicaId, Status};
+use convoy_journal::SnapshotMeta;
+use convoy_proto::raft::v1;
+use tokio::sync::oneshot;
+
+/// What the replica's thread is told.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Propose {
+        id: ProposalId,
+        data: Vec<u8>,
+    },
+    Read(ReadId),
+    Change {
+        id: ProposalId,
+        change: MembershipChange,
+    },
+    /// Hands leadership over, to whoever has caught up best if nobody is named. Answered with whom it was offered to.
+    Transfer {
+        to: Option<ReplicaId>,
+        reply: oneshot::Sender<Result<ReplicaId, Rejected>>,
+    },
+    /// Messages of another replica, in order.
+    Receive(Vec<v1::RaftMessage>),
+    /// Messages to this one are lost.
+    Unreachable(ReplicaId),
+    /// What became of a snapshot to a follower.
+    SnapshotSent {
+        to: ReplicaId,
+        is_in_place: bool,
+    },
+    /// What became of a snapshot of our own state; none if it could not be written.
+    SnapshotWritten(Option<SnapshotMeta>),
+    Status(oneshot::Sender<Status>),
+    /// The disk failed somewhere else in this process, so that nobody knows what is durable.
+    Fail(String),
+    /// The thread ends.
+    Stop,
+}

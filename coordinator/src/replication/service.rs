@@ -1,0 +1,253 @@
+//! What other replicas send: messages, and snapshots.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use convoy_common::ids::ReplicaId as MemberId;
+use convoy_journal::{RealDisk, SnapshotMeta, Snapshots};
+use convoy_proto::raft::v1;
+use convoy_proto::raft::v1::raft_message::Body;
+use convoy_proto::raft::v1::raft_server::Raft;
+use convoy_proto::raft::v1::snapshot_piece::Piece;
+use convoy_state_machine::replica::Replica as Member;
+use convoy_state_machine::version::ClusterVersion;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request as Call, Response, Status, Streaming};
+
+use super::request::Request;
+use crate::leader::Event;
+
+/// Pieces of a snapshot that wait for the disk.
+const WAITING_PIECES: usize = 2;
+
+/// Longest delivery: a batch, and the message that was too much for it.
+pub(crate) const MAX_DELIVERY_BYTES: usize = 16 << 20;
+
+/// Serves the other replicas.
+#[derive(Clone)]
+pub(crate) struct RaftService {
+    pub(super) own: u64,
+    pub(super) cluster: u64,
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) snapshots: Snapshots<RealDisk>,
+    /// One snapshot at a time: a second one is newer, and comes again.
+    pub(super) installing: Arc<Semaphore>,
+    /// True when this coordinator ends: streams of others don't end by themselves.
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+#[tonic::async_trait]
+impl Raft for RaftService {
+    type DeliverStream = ReceiverStream<Result<v1::Delivered, Status>>;
+
+    async fn deliver(
+        &self,
+        call: Call<Streaming<v1::Delivery>>,
+    ) -> Result<Response<Self::DeliverStream>, Status> {
+        let (ended, answers) = mpsc::channel(1);
+        let service = self.clone();
+        let deliveries = call.into_inner();
+        // Answered at once, so that the sender knows whom it speaks with before it sends.
+        tokio::spawn(async move {
+            if let Err(status) = service.read(deliveries).await {
+                // The sender may be gone.
+                let _ = ended.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn install(
+        &self,
+        call: Call<Streaming<v1::SnapshotPiece>>,
+    ) -> Result<Response<v1::Installed>, Status> {
+        let Ok(_alone) = self.installing.try_acquire() else {
+            return Err(Status::resource_exhausted("another snapshot is coming in"));
+        };
+        let mut pieces = call.into_inner();
+        let (meta, message) = self.announced(pieces.message().await?)?;
+        self.receive(meta, pieces).await?;
+        let announcement = Request::Receive(vec![message]);
+        self.requests.send(announcement).await.map_err(|_| over())?;
+        Ok(Response::new(v1::Installed {}))
+    }
+}
+
+impl RaftService {
+    async fn read(mut self, mut deliveries: Streaming<v1::Delivery>) -> Result<(), Status> {
+        loop {
+            let delivery = tokio::select! {
+                delivery = deliveries.message() => delivery?,
+                _ = self.stopping.wait_for(|stopping| *stopping) => return Err(over()),
+            };
+            let Some(v1::Delivery {
+                introduction,
+                messages,
+            }) = delivery
+            else {
+                return Ok(());
+            };
+            if let Some(introduction) = introduction {
+                self.introduced(introduction).await?;
+            }
+            let received = self.requests.send(Request::Receive(messages)).await;
+            received.map_err(|_| over())?;
+        }
+    }
+
+    async fn introduced(&self, introduction: v1::Introduction) -> Result<(), Status> {
+        self.check_cluster(introduction.cluster)?;
+        let replica = MemberId(introduction.replica);
+        let member = member(introduction);
+        let event = Event::Introduced { replica, member };
+        self.events.send(event).await.map_err(|_| over())
+    }
+
+    fn check_cluster(&self, given: u64) -> Result<(), Status> {
+        let own = self.cluster;
+        if given == own {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "this is a coordinator of cluster {own:016x}, not of {given:016x}: the name of the cluster differs"
+        )))
+    }
+
+    /// The first piece of a snapshot, checked.
+    fn announced(
+        &self,
+        first: Option<v1::SnapshotPiece>,
+    ) -> Result<(SnapshotMeta, v1::RaftMessage), Status> {
+        let Some(Piece::Message(message)) = first.and_then(|piece| piece.piece) else {
+            return Err(malformed("a snapshot begins with its message"));
+        };
+        self.check_cluster(message.cluster)?;
+        if message.to != self.own {
+            let (to, own) = (message.to, self.own);
+            return Err(malformed(&format!(
+                "a snapshot for replica {to} came to replica {own}"
+            )));
+        }
+        let Some(Body::InstallSnapshot(announced)) = &message.body else {
+            return Err(malformed("a snapshot's message announces a snapshot"));
+        };
+        let meta = SnapshotMeta {
+            index: announced.index,
+            term: announced.term,
+            voters: announced.voters.clone(),
+            learners: announced.learners.clone(),
+            voters_outgoing: announced.voters_outgoing.clone(),
+            learners_next: announced.learners_next.clone(),
+            auto_leave: announced.auto_leave,
+        };
+        Ok((meta, message))
+    }
+
+    /// Puts a snapshot's file in place.
+    async fn receive(
+        &self,
+        meta: SnapshotMeta,
+        mut pieces: Streaming<v1::SnapshotPiece>,
+    ) -> Result<(), Status> {
+        let (contents, waiting) = mpsc::channel(WAITING_PIECES);
+        let snapshots = self.snapshots.clone();
+        let writing = tokio::task::spawn_blocking(move || write(&snapshots, meta, waiting));
+        let mut received = 0;
+        let whole = loop {
+            let piece = pieces.message().await;
+            match piece.map(|piece| piece.and_then(|piece| piece.piece)) {
+                Ok(Some(Piece::Content(content))) => {
+                    received += content.len() as u64;
+                    if contents.send(content).await.is_err() {
+                        // The writer says why.
+                        break Ok(());
+                    }
+                }
+                Ok(Some(Piece::ContentBytes(sent))) if sent == received => {
+                    // An empty piece stands for the end: without it nothing is put in place.
+                    let _ = contents.send(Bytes::new()).await;
+                    break Ok(());
+                }
+                Ok(Some(Piece::ContentBytes(sent))) => {
+                    break Err(malformed(&format!(
+                        "{received} bytes of a snapshot of {sent} came"
+                    )));
+                }
+                Ok(Some(Piece::Message(_))) => break Err(malformed("a second message")),
+                Ok(None) => break Err(malformed("the snapshot broke off")),
+                Err(status) => break Err(status),
+            }
+        };
+        drop(contents);
+        let written = writing.await;
+        whole?;
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Unwritten { reason, is_fatal })) => {
+                if is_fatal {
+                    // The thread that would have to stop may have stopped already.
+                    let _ = self.requests.send(Request::Fail(reason.clone())).await;
+                }
+                Err(Status::internal(reason))
+            }
+            Err(error) => Err(Status::internal(error.to_string())),
+        }
+    }
+}
+
+/// A coordinator as it described itself.
+pub(super) fn member(introduction: v1::Introduction) -> Member {
+    Member {
+        raft_address: introduction.raft_address,
+        api_address: introduction.api_address,
+        build: introduction.build,
+        supports: ClusterVersion(introduction.supports),
+    }
+}
+
+struct Unwritten {
+    reason: String,
+    is_fatal: bool,
+}
+
+impl From<convoy_journal::JournalError> for Unwritten {
+    fn from(error: convoy_journal::JournalError) -> Self {
+        Self {
+            reason: error.to_string(),
+            is_fatal: error.is_fatal(),
+        }
+    }
+}
+
+/// Everything up to an empty piece.
+fn write(
+    snapshots: &Snapshots<RealDisk>,
+    meta: SnapshotMeta,
+    mut contents: mpsc::Receiver<Bytes>,
+) -> Result<(), Unwritten> {
+    let mut writer = snapshots.writer(meta)?;
+    while let Some(content) = contents.blocking_recv() {
+        if content.is_empty() {
+            return Ok(writer.finish()?);
+        }
+        writer.write_all(&content).map_err(|error| Unwritten {
+            reason: format!("a snapshot could not be written: {error}"),
+            is_fatal: false,
+        })?;
+    }
+    Err(Unwritten {
+        reason: "the snapshot broke off".to_owned(),
+        is_fatal: false,
+    })
+}
+
+fn malformed(what: &str) -> Status {
+    Status::invalid_argument(what)
+}
+
+fn over() -> Status {
+    Status::unavailable("this coordinator shuts down")
+}

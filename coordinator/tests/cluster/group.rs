@@ -1,0 +1,285 @@
+//! A few coordinators, each on a runtime of its own so that it can be killed, and short ways to speak with them.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use convoy_client::{CoordinatorAddress, Endpoints, JobsClient};
+use convoy_common::ids::JobId;
+use convoy_coordinator::{
+    Begin, Coordinator, CoordinatorSettings, ReplicaId, ReplicaLimits, ReplicationError, StartError,
+};
+use convoy_proto::v1;
+use convoy_proto::v1::coordinators_client::CoordinatorsClient;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tonic::transport::Channel;
+
+/// Far beyond what anything here takes; only a hang reaches it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at something that is waited for.
+const LOOK: Duration = Duration::from_millis(10);
+
+pub(crate) const SPEC: &str = r#"{
+  "name": "talk", "model": {"name": "small_cnn", "classes": 4},
+  "data": {"format": "idx", "train_images": "/a", "train_labels": "/b", "test_images": "/c", "test_labels": "/d", "mean": [0.3], "std": [0.3]},
+  "training": {"epochs": 1, "global_batch": 8, "data_shards": 2},
+  "optimizer": {"name": "sgd", "learning_rate": 0.1},
+  "elastic": {"min_workers": 1, "max_workers": 2},
+  "checkpoints": {"folder": "/checkpoints"}
+}"#;
+
+/// One coordinator, running or not.
+pub(crate) struct Member {
+    pub(crate) settings: CoordinatorSettings,
+    running: Option<(Runtime, Coordinator)>,
+    /// Why it could not go on.
+    pub(crate) failures: mpsc::UnboundedReceiver<String>,
+}
+
+pub(crate) struct Group {
+    folder: TempDir,
+    /// Every group has loopback addresses of its own, so that a port is always free, also after a restart.
+    host: u8,
+    pub(crate) members: BTreeMap<u64, Member>,
+}
+
+impl Group {
+    /// Three, of which one leads.
+    pub(crate) async fn three() -> Self {
+        Self::with(ReplicaLimits::default()).await
+    }
+
+    pub(crate) async fn with(limits: ReplicaLimits) -> Self {
+        static HOSTS: AtomicU8 = AtomicU8::new(1);
+        let mut group = Self {
+            folder: tempfile::tempdir().unwrap(),
+            host: HOSTS.fetch_add(1, Ordering::Relaxed),
+            members: BTreeMap::new(),
+        };
+        for id in 1..=3 {
+            group.add_member(id, Begin::Create, limits);
+        }
+        for id in 1..=3 {
+            group.start(id).await.unwrap();
+        }
+        group
+    }
+
+    fn address(&self, id: u64) -> SocketAddr {
+        // Processes of tests that run at the same time have different ones as well.
+        let [_, process, ..] = std::process::id().to_be_bytes();
+        let last = std::process::id().to_le_bytes()[0];
+        let host = Ipv4Addr::new(
+            127,
+            1 + last % 200,
+            process.wrapping_add(self.host),
+            id as u8,
+        );
+        (host, 7_700).into()
+    }
+
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A coordinator that is not started yet. It knows the first three.
+    pub(crate) fn add_member(&mut self, id: u64, begin: Begin, limits: ReplicaLimits) {
+        let mut settings = CoordinatorSettings::embedded(self.folder(&id.to_string()));
+        settings.listen = self.address(id);
+        settings.shutdown_ends_agents = false;
+        let replica = &mut settings.replica;
+        replica.id = ReplicaId(id);
+        replica.begin = begin;
+        replica.limits = ReplicaLimits {
+            journal: replica.limits.journal,
+            max_entry_bytes: replica.limits.max_entry_bytes,
+            ..limits
+        };
+        replica.peers = (1..=3)
+            .map(|id| (ReplicaId(id), self.address(id).into()))
+            .collect();
+        let (failures, told) = mpsc::unbounded_channel();
+        settings.failures = Some(failures);
+        let member = Member {
+            settings,
+            running: None,
+            failures: told,
+        };
+        self.members.insert(id, member);
+    }
+
+    /// Starts it; a folder that a killed one has not let go of is waited for.
+    pub(crate) async fn start(&mut self, id: u64) -> Result<(), StartError> {
+        let member = self.members.get_mut(&id).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let started = eventually(&runtime, &member.settings).await;
+        match started {
+            Ok(coordinator) => {
+                member.running = Some((runtime, coordinator));
+                member.settings.replica.begin = Begin::Open;
+                Ok(())
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    /// All at once and without a word, as far as the others can tell.
+    pub(crate) fn kill(&mut self, id: u64) {
+        let (runtime, _coordinator) = self.members.get_mut(&id).unwrap().running.take().unwrap();
+        runtime.shutdown_background();
+    }
+
+    /// As SIGTERM does.
+    pub(crate) async fn shut_down(&mut self, id: u64) {
+        let (runtime, coordinator) = self.members.get_mut(&id).unwrap().running.take().unwrap();
+        runtime.spawn(coordinator.shutdown()).await.unwrap();
+        runtime.shutdown_background();
+    }
+
+    fn running(&self) -> Vec<u64> {
+        let members = self.members.iter();
+        let running = members.filter(|(_, member)| member.running.is_some());
+        running.map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn endpoint(&self, id: u64) -> CoordinatorAddress {
+        self.address(id).into()
+    }
+
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        Endpoints::new(self.members.keys().map(|id| self.endpoint(*id))).unwrap()
+    }
+
+    pub(crate) async fn jobs(&self) -> JobsClient {
+        JobsClient::connect(&self.endpoints(), PATIENCE)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn channel(&self, id: u64) -> Option<Channel> {
+        let endpoint = tonic::transport::Endpoint::from_shared(self.endpoint(id).to_string());
+        endpoint.unwrap().connect().await.ok()
+    }
+
+    /// As the coordinator itself says; none if it does not answer.
+    pub(crate) async fn status(&self, id: u64) -> Option<v1::StatusReply> {
+        let mut client = CoordinatorsClient::new(self.channel(id).await?);
+        let reply = client.status(v1::StatusRequest { any: true }).await;
+        reply.ok().map(tonic::Response::into_inner)
+    }
+
+    /// Who leads now, if one does.
+    pub(crate) async fn leader_now(&self) -> Option<v1::StatusReply> {
+        let mut newest: Option<v1::StatusReply> = None;
+        for id in self.running() {
+            if let Some(status) = self.status(id).await
+                && status.role() == v1::CoordinatorRole::Leader
+                && newest
+                    .as_ref()
+                    .is_none_or(|newest| newest.term < status.term)
+            {
+                newest = Some(status);
+            }
+        }
+        newest
+    }
+
+    pub(crate) async fn leader(&self) -> u64 {
+        self.eventually("a leader", || async { self.leader_now().await })
+            .await
+            .id
+    }
+
+    pub(crate) async fn follower(&self) -> u64 {
+        let leader = self.leader().await;
+        let mut running = self.running().into_iter();
+        running.find(|id| *id != leader).unwrap()
+    }
+
+    /// Waits until it has applied at least so much.
+    pub(crate) async fn applied(&self, id: u64, index: u64) -> v1::StatusReply {
+        let what = format!("coordinator {id} to apply entry {index}");
+        self.eventually(&what, || async {
+            let status = self.status(id).await?;
+            (status.applied >= index).then_some(status)
+        })
+        .await
+    }
+
+    /// Looks again and again until there is something.
+    pub(crate) async fn eventually<T, F>(&self, what: &str, look: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Option<T>>,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for member in self.members.values_mut() {
+            if let Some((runtime, _)) = member.running.take() {
+                runtime.shutdown_background();
+            }
+        }
+    }
+}
+
+pub(crate) async fn submit(jobs: &JobsClient) -> JobId {
+    jobs.submit(SPEC.to_owned(), 2).await.unwrap()
+}
+
+/// That all of them are there.
+pub(crate) async fn assert_known(jobs: &JobsClient, ids: &[&JobId]) {
+    for id in ids {
+        let view = jobs.describe(id).await.unwrap();
+        assert_eq!(view.job_id, id.as_str());
+    }
+}
+
+pub(crate) fn assert_mentions(text: &impl Debug, words: &[&str]) {
+    let text = format!("{text:?}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is missing in {text}");
+    }
+}
+
+/// Tries while a killed one has not let go of folder and port.
+async fn eventually(
+    runtime: &Runtime,
+    settings: &CoordinatorSettings,
+) -> Result<Coordinator, StartError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let start = runtime.spawn(Coordinator::start(settings.clone()));
+        match start.await.unwrap() {
+            Err(
+                StartError::Replication(ReplicationError::Disk { .. })
+                | StartError::AddressInUse { .. },
+            ) if Instant::now() < deadline => {
+                tokio::time::sleep(LOOK).await;
+            }
+            started => return started,
+        }
+    }
+}
