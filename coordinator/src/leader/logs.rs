@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use convoy_common::ids::{NodeId, WorkerRef};
 use convoy_common::limits::MAX_LOG_READS;
 use convoy_state_machine::job::WorkerProcess;
-use convoy_state_machine::node::NodeState;
+use convoy_state_machine::node::{Node, NodeState};
 use convoy_state_machine::time::{Moment, Seconds};
 
 use super::session::{SessionId, Unsent};
@@ -87,7 +87,7 @@ impl<L: Log> Leader<L> {
             WorkerProcess::Assigned | WorkerProcess::Started { .. } => false,
         };
         let Some(agent) = self.agents.get(&node) else {
-            return Err(self.node_away(node, worker));
+            return Err(self.no_session(node, worker));
         };
         let under_way = self.log_reads.waiting.values();
         if under_way.filter(|(asked, _)| asked.node == node).count() >= MAX_LOG_READS {
@@ -116,6 +116,17 @@ impl<L: Log> Leader<L> {
                 Err(Refused::NotNow(slow))
             }
         }
+    }
+
+    /// After a change of leaders agents come back within a moment; who does not is lost soon.
+    fn no_session(&self, node: NodeId, worker: WorkerRef) -> Refused {
+        let known = self.cluster.node(&node);
+        if known.is_some_and(Node::is_alive) {
+            return Refused::NotNow(format!(
+                "the agent of node {node}, which has the log of {worker}, has no session at the moment"
+            ));
+        }
+        self.node_away(node, worker)
     }
 
     fn node_away(&self, node: NodeId, worker: WorkerRef) -> Refused {
