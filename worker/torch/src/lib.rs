@@ -14,6 +14,7 @@ mod autocast;
 mod flat;
 mod gradient;
 mod library;
+mod normalise;
 mod sys;
 mod update;
 
@@ -21,6 +22,7 @@ pub use autocast::{Autocast, forget_casts};
 pub use flat::{Elements, FlatBuffer, Region};
 pub use gradient::{GradientHooks, set_gradient};
 pub use library::{EXPECTED_VERSION, LibraryError, check_library, library_version};
+pub use normalise::{BatchNorm, norm_add_relu, norm_pool_relu, norm_relu};
 pub use update::{AdamWStep, FusedUpdate, SgdStep};
 
 /// libtorch refused a call.

@@ -20,6 +20,17 @@ pub(crate) struct Update {
     _opaque: [u8; 0],
 }
 
+/// A layer of BatchNorm, as the shim has it.
+#[repr(C)]
+pub(crate) struct BatchNorm {
+    pub(crate) weight: *mut C_tensor,
+    pub(crate) bias: *mut C_tensor,
+    pub(crate) running_mean: *mut C_tensor,
+    pub(crate) running_var: *mut C_tensor,
+    pub(crate) momentum: f64,
+    pub(crate) epsilon: f64,
+}
+
 pub(crate) type HookFn = extern "C" fn(context: *mut c_void, parameter: usize);
 
 unsafe extern "C" {
@@ -39,6 +50,17 @@ unsafe extern "C" {
     ) -> *mut c_char;
     pub(crate) fn convoy_autocast_cpu(enabled: bool) -> *mut c_char;
     pub(crate) fn convoy_autocast_forget() -> *mut c_char;
+    pub(crate) fn convoy_norm_relu(
+        x: *mut C_tensor,
+        norm: BatchNorm,
+        residual: *mut C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    pub(crate) fn convoy_norm_pool_relu(
+        x: *mut C_tensor,
+        norm: BatchNorm,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
     pub(crate) fn convoy_update_new(
         parameters: *const *mut C_tensor,
         gradients: *const *mut C_tensor,
