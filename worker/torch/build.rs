@@ -22,21 +22,24 @@ fn main() {
         .file("shim/normalise.cpp")
         .file("shim/normalise_autograd.cpp")
         .file("shim/shim.cpp")
+        .file("shim/winograd.cpp")
+        .file("shim/winograd_autograd.cpp")
         .compile("convoy_torch_shim");
-    kernels(x86, "normalise_baseline", &[]);
+    kernels(x86, "normalise", "baseline", &[]);
     if x86 {
-        kernels(x86, "normalise_avx2", &["-mavx2", "-mfma"]);
+        kernels(x86, "normalise", "avx2", &["-mavx2", "-mfma"]);
         // What libtorch asks for before it says AVX512.
         let avx512 = ["f", "vl", "bw", "dq"].map(|part| format!("-mavx512{part}"));
         let flags: Vec<&str> = avx512.iter().map(String::as_str).chain(["-mfma"]).collect();
-        kernels(x86, "normalise_avx512", &flags);
+        kernels(x86, "normalise", "avx512", &flags);
+        kernels(x86, "winograd", "avx512", &flags);
     }
     println!("cargo::metadata=lib={}", lib.display());
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
 }
 
-/// The kernels for one instruction set, as the table `name`; which one is used is decided at run time.
-fn kernels(x86: bool, name: &str, flags: &[&str]) {
+/// The kernels of `family` for one instruction set, as the table `family_set`; which one is used is decided at run time.
+fn kernels(x86: bool, family: &str, set: &str, flags: &[&str]) {
     let mut build = cpp(x86);
     for flag in flags {
         build.flag(flag);
@@ -45,9 +48,9 @@ fn kernels(x86: bool, name: &str, flags: &[&str]) {
         .opt_level(3)
         // A note that vectors are passed otherwise than long ago; ours are all passed within one file.
         .flag_if_supported("-Wno-psabi")
-        .define("CONVOY_KERNELS", name)
-        .file("shim/normalise_kernels.cpp")
-        .compile(&format!("convoy_{name}"));
+        .define("CONVOY_KERNELS", format!("{family}_{set}").as_str())
+        .file(format!("shim/{family}_kernels.cpp"))
+        .compile(&format!("convoy_{family}_{set}"));
 }
 
 fn cpp(x86: bool) -> cc::Build {

@@ -161,11 +161,6 @@ at::Tensor empty(at::IntArrayRef shape, const at::TensorOptions& options) {
 
 }  // namespace
 
-bool is_channels_last(const at::Tensor& x) {
-  return x.device().is_cpu() && x.layout() == at::kStrided && x.scalar_type() == at::kFloat && x.dim() == 4 && x.numel() > 0 &&
-         x.is_contiguous(at::MemoryFormat::ChannelsLast);
-}
-
 Statistics measure(const at::Tensor& x, const BatchNorm& norm) {
   const Shape shape(x);
   const Blocks blocks = Blocks::of_pixels(shape);

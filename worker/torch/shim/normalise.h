@@ -24,9 +24,6 @@ struct NormGradients {
   at::Tensor x, weight, bias, residual;
 };
 
-// Whether these are values that the kernels take: dense f32 on a CPU, channels last (torch.channels_last).
-bool is_channels_last(const at::Tensor& x);
-
 // The batch's own statistics; moves the running ones towards them.
 Statistics measure(const at::Tensor& x, const BatchNorm& norm);
 

@@ -6,24 +6,19 @@
 #include <optional>
 
 #include "guarded.h"
+#include "layout.h"
 #include "normalise.h"
 #include "shim.h"
 
 namespace {
 
 using at::Tensor;
+using convoy::arriving;
 using convoy::BatchNorm;
 using convoy::NormGradients;
 using convoy::Statistics;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// A gradient as the kernels take it. Nothing here records its own gradient: asking for one would give wrong values.
-Tensor arriving(const Tensor& gradient) {
-  TORCH_CHECK(!at::GradMode::is_enabled(), "fused layers have no second derivative");
-  TORCH_CHECK(gradient.scalar_type() == at::kFloat, "a gradient of f32 values in ", gradient.scalar_type());
-  return gradient.contiguous(at::MemoryFormat::ChannelsLast);
-}
 
 struct NormRelu : torch::autograd::Function<NormRelu> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias,

@@ -54,4 +54,7 @@ struct convoy_batch_norm {
 char* convoy_norm_relu(at::Tensor* x, convoy_batch_norm norm, at::Tensor* residual, at::Tensor** out);
 // max(0, max_pool2d(norm(x), 2)), sides rounded down.
 char* convoy_norm_pool_relu(at::Tensor* x, convoy_batch_norm norm, at::Tensor** out);
+
+// The convolution of x by a weight of 3x3 with padding 1 and stride 1, by Winograd's algorithm; autograd knows the function. `out` as above.
+char* convoy_convolve_3x3(at::Tensor* x, at::Tensor* weight, at::Tensor** out);
 }

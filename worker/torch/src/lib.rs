@@ -11,6 +11,7 @@
 use tikv_jemalloc_sys as _;
 
 mod autocast;
+mod convolve;
 mod flat;
 mod gradient;
 mod library;
@@ -19,6 +20,7 @@ mod sys;
 mod update;
 
 pub use autocast::{Autocast, forget_casts};
+pub use convolve::convolve_3x3;
 pub use flat::{Elements, FlatBuffer, Region};
 pub use gradient::{GradientHooks, set_gradient};
 pub use library::{EXPECTED_VERSION, LibraryError, check_library, library_version};

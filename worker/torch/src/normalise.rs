@@ -8,9 +8,11 @@
 #![expect(unsafe_code, reason = "FFI: tensors cross as pointers")]
 
 use tch::Tensor;
-use torch_sys::C_tensor;
 
-use crate::{TorchError, sys};
+use crate::TorchError;
+use crate::sys::{self, pointer};
+
+const OPERATION: &str = "run a fused layer";
 
 /// A layer of BatchNorm: f32 tensors with one value for each channel, and the numbers of `torch.nn.BatchNorm2d`.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +55,8 @@ pub fn norm_relu(x: &Tensor, norm: BatchNorm<'_>) -> Result<Option<Tensor>, Torc
     let status = unsafe {
         sys::convoy_norm_relu(pointer(x), norm.raw(), std::ptr::null_mut(), &raw mut out)
     };
-    finish(status, out)
+    // SAFETY: `status` and `out` come from the call above.
+    unsafe { sys::made(OPERATION, status, out) }
 }
 
 /// `relu(norm(x) + residual)`; both have the same shape.
@@ -69,7 +72,8 @@ pub fn norm_add_relu(
     // SAFETY: all tensors live through the call.
     let status =
         unsafe { sys::convoy_norm_relu(pointer(x), norm.raw(), pointer(residual), &raw mut out) };
-    finish(status, out)
+    // SAFETY: `status` and `out` come from the call above.
+    unsafe { sys::made(OPERATION, status, out) }
 }
 
 /// `relu(max_pool2d(norm(x), 2))`, sides rounded down.
@@ -80,20 +84,8 @@ pub fn norm_pool_relu(x: &Tensor, norm: BatchNorm<'_>) -> Result<Option<Tensor>,
     let mut out = std::ptr::null_mut();
     // SAFETY: all tensors live through the call.
     let status = unsafe { sys::convoy_norm_pool_relu(pointer(x), norm.raw(), &raw mut out) };
-    finish(status, out)
-}
-
-fn pointer(tensor: &Tensor) -> *mut C_tensor {
-    tensor.as_ptr().cast_mut()
-}
-
-fn finish(status: *mut std::ffi::c_char, out: *mut C_tensor) -> Result<Option<Tensor>, TorchError> {
-    sys::check("run a fused layer", status)?;
-    if out.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: the shim made this handle for us with `new`, as tch makes its own.
-    Ok(Some(unsafe { Tensor::from_ptr(out) }))
+    // SAFETY: `status` and `out` come from the call above.
+    unsafe { sys::made(OPERATION, status, out) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
+use tch::Tensor;
 use torch_sys::C_tensor;
 
 use crate::TorchError;
@@ -61,6 +62,11 @@ unsafe extern "C" {
         norm: BatchNorm,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
+    pub(crate) fn convoy_convolve_3x3(
+        x: *mut C_tensor,
+        weight: *mut C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
     pub(crate) fn convoy_update_new(
         parameters: *const *mut C_tensor,
         gradients: *const *mut C_tensor,
@@ -96,6 +102,28 @@ pub(crate) fn check(operation: &'static str, message: *mut c_char) -> Result<(),
         None => Ok(()),
         Some(message) => Err(TorchError { operation, message }),
     }
+}
+
+/// A handle for the shim, good while `tensor` is borrowed.
+pub(crate) fn pointer(tensor: &Tensor) -> *mut C_tensor {
+    tensor.as_ptr().cast_mut()
+}
+
+/// What a function of the shim left in its `out`: a tensor, or nothing where it takes no such tensors.
+///
+/// # Safety
+/// `message` and `out` come from one such call, and are used only here.
+pub(crate) unsafe fn made(
+    operation: &'static str,
+    message: *mut c_char,
+    out: *mut C_tensor,
+) -> Result<Option<Tensor>, TorchError> {
+    check(operation, message)?;
+    if out.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the shim made this handle for us with `new`, as tch makes its own.
+    Ok(Some(unsafe { Tensor::from_ptr(out) }))
 }
 
 /// What the loaded libtorch says of its own build.

@@ -5,9 +5,10 @@
 //! (`torch.nn.Linear.reset_parameters`, `torch.nn._ConvNd.reset_parameters`).
 //!
 //! **Invariant:** nothing here asks how a tensor lies in memory, so that weights and images may be channels last. What follows a
-//! BatchNorm is one function with it where `convoy_torch` has such a function for the tensors at hand, and else libtorch's.
+//! BatchNorm is one function with it, and convolutions of 3x3 are Winograd's, where `convoy_torch` has such a function for the tensors
+//! at hand; else libtorch's.
 
-use convoy_torch::{TorchError, norm_add_relu, norm_pool_relu, norm_relu};
+use convoy_torch::{TorchError, convolve_3x3, norm_add_relu, norm_pool_relu, norm_relu};
 use tch::{TchError, Tensor};
 
 use super::registry::Registry;
@@ -19,8 +20,8 @@ const BATCH_NORM_MOMENTUM: f64 = 0.1;
 /// A square convolution without bias, as it stands before a BatchNorm. Padding keeps the side, but for the stride.
 pub(crate) struct Conv2d {
     weight: Tensor,
+    side: i64,
     stride: i64,
-    padding: i64,
 }
 
 /// What a convolution is made of.
@@ -71,17 +72,23 @@ impl Conv2d {
         };
         Ok(Self {
             weight,
+            side,
             stride,
-            padding: side / 2,
         })
     }
 
     pub(crate) fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        if (self.side, self.stride) == (3, 1)
+            && let Some(out) = convolve_3x3(images, &self.weight).map_err(torch_failure)?
+        {
+            return Ok(out);
+        }
+        let padding = self.side / 2;
         images.f_conv2d(
             &self.weight,
             None::<&Tensor>,
             [self.stride, self.stride],
-            [self.padding, self.padding],
+            [padding, padding],
             [1, 1],
             1,
         )
@@ -183,7 +190,7 @@ impl BatchNorm2d {
             momentum: BATCH_NORM_MOMENTUM,
             epsilon: BATCH_NORM_EPSILON,
         };
-        layer(norm).map_err(|error| TchError::Torch(error.to_string()))
+        layer(norm).map_err(torch_failure)
     }
 }
 
@@ -209,6 +216,10 @@ impl Linear {
     pub(crate) fn forward(&self, features: &Tensor) -> Result<Tensor, TchError> {
         features.f_linear(&self.weight, Some(&self.bias))
     }
+}
+
+fn torch_failure(error: TorchError) -> TchError {
+    TchError::Torch(error.to_string())
 }
 
 fn bound(fan_in: i64) -> f64 {
