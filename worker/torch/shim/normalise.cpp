@@ -37,6 +37,7 @@ struct Shape {
       : images(x.size(0)), channels(x.size(1)), height(x.size(2)), width(x.size(3)) {}
 
   size_t rows() const { return images * height * width; }
+  size_t pooled_rows() const { return images * (height / 2) * (width / 2); }
   Windows windows() const { return {height, width, channels}; }
 };
 
@@ -45,11 +46,11 @@ struct Shape {
 struct Blocks {
   size_t rows, length;
 
-  static Blocks of_pixels(const Shape& shape) {
-    return {shape.rows(), std::max(LEAST_ROWS, BLOCK_VALUES / shape.channels)};
-  }
+  static Blocks of_pixels(const Shape& shape) { return of_rows(shape.rows(), shape.channels); }
+  static Blocks of_pooled_pixels(const Shape& shape) { return of_rows(shape.pooled_rows(), shape.channels); }
+  static Blocks of_rows(size_t rows, size_t channels) { return {rows, std::max(LEAST_ROWS, BLOCK_VALUES / channels)}; }
 
-  // Rows here are rows of pooled pixels.
+  // Rows here are rows of windows side by side.
   static Blocks of_windows(const Shape& shape) {
     const size_t columns = shape.width / 2;
     const size_t pixels = std::max(LEAST_ROWS, BLOCK_VALUES / shape.channels);
@@ -155,6 +156,21 @@ struct SlopeValues {
   Slopes pointers() const { return {mean, gain.data(), slope.data(), offset.data()}; }
 };
 
+// Of dy and of dy * (x - mean), where dy is `gradient` where `out` is not clamped.
+Partials sums(const float* gradient, const at::Tensor& out, const at::Tensor& x, const Blocks& blocks, size_t channels,
+              const Statistics& statistics) {
+  const float* const results = out.const_data_ptr<float>();
+  const float* const values = x.const_data_ptr<float>();
+  const float* const mean = statistics.mean.const_data_ptr<float>();
+  Partials parts(blocks.count(), channels);
+  blocks.each([&](size_t block, size_t begin, size_t end) {
+    const size_t first = begin * channels;
+    kernels().relu_sums(gradient + first, results + first, values + first, end - begin, channels, mean,
+                        &parts.first[block * channels], &parts.second[block * channels]);
+  });
+  return parts;
+}
+
 at::Tensor empty(at::IntArrayRef shape, const at::TensorOptions& options) {
   return at::empty(shape, options, at::MemoryFormat::ChannelsLast);
 }
@@ -208,12 +224,7 @@ NormGradients norm_relu_backward(const at::Tensor& gradient, const at::Tensor& o
   const float* const given = gradient.const_data_ptr<float>();
   const float* const results = out.const_data_ptr<float>();
   const float* const values = x.const_data_ptr<float>();
-  Partials parts(blocks.count(), channels);
-  blocks.each([&](size_t block, size_t begin, size_t end) {
-    const size_t first = begin * channels;
-    kernels().relu_sums(given + first, results + first, values + first, end - begin, channels,
-                        statistics.mean.const_data_ptr<float>(), &parts.first[block * channels], &parts.second[block * channels]);
-  });
+  const Partials parts = sums(given, out, x, blocks, channels, statistics);
   const SlopeValues slopes(parts, shape.rows(), weight, statistics);
   NormGradients gradients{empty(x.sizes(), x.options()), slopes.weight_gradient, slopes.bias_gradient, {}};
   if (with_residual) gradients.residual = empty(x.sizes(), x.options());
@@ -227,38 +238,34 @@ NormGradients norm_relu_backward(const at::Tensor& gradient, const at::Tensor& o
   return gradients;
 }
 
-std::pair<at::Tensor, at::Tensor> norm_pool_relu(const at::Tensor& x, const BatchNorm& norm, const Statistics& statistics) {
+Pooled norm_pool_relu(const at::Tensor& x, const BatchNorm& norm, const Statistics& statistics) {
   const Shape shape(x);
   const AffineValues affine(norm, statistics);
   const int64_t pooled[] = {x.size(0), x.size(1), x.size(2) / 2, x.size(3) / 2};
-  at::Tensor out = empty(pooled, x.options());
-  at::Tensor picks = empty(pooled, x.options().dtype(at::kByte));
+  Pooled made{empty(pooled, x.options()), empty(pooled, x.options().dtype(at::kByte)), empty(pooled, x.options())};
   const float* const values = x.const_data_ptr<float>();
-  float* const results = out.data_ptr<float>();
-  uint8_t* const pixels = picks.data_ptr<uint8_t>();
+  float* const results = made.out.data_ptr<float>();
+  uint8_t* const pixels = made.picks.data_ptr<uint8_t>();
+  float* const picked = made.picked.data_ptr<float>();
   Blocks::of_windows(shape).each([&](size_t, size_t begin, size_t end) {
-    kernels().pool(values, results, pixels, begin, end, shape.windows(), affine.pointers());
+    kernels().pool(values, results, pixels, picked, begin, end, shape.windows(), affine.pointers());
   });
-  return {out, picks};
+  return made;
 }
 
-NormGradients norm_pool_relu_backward(const at::Tensor& gradient, const at::Tensor& picks, const at::Tensor& x,
+NormGradients norm_pool_relu_backward(const at::Tensor& gradient, const Pooled& pooled, const at::Tensor& x,
                                       const at::Tensor& weight, const Statistics& statistics) {
   const Shape shape(x);
-  const Blocks blocks = Blocks::of_windows(shape);
-  const size_t channels = shape.channels;
   const float* const given = gradient.const_data_ptr<float>();
-  const uint8_t* const pixels = picks.const_data_ptr<uint8_t>();
-  const float* const values = x.const_data_ptr<float>();
-  Partials parts(blocks.count(), channels);
-  blocks.each([&](size_t block, size_t begin, size_t end) {
-    kernels().pool_sums(given, pixels, values, begin, end, shape.windows(), statistics.mean.const_data_ptr<float>(),
-                        &parts.first[block * channels], &parts.second[block * channels]);
-  });
+  // Only picked values have a gradient of their own.
+  const Partials parts =
+      sums(given, pooled.out, pooled.picked, Blocks::of_pooled_pixels(shape), shape.channels, statistics);
   const SlopeValues slopes(parts, shape.rows(), weight, statistics);
   NormGradients gradients{empty(x.sizes(), x.options()), slopes.weight_gradient, slopes.bias_gradient, {}};
+  const uint8_t* const pixels = pooled.picks.const_data_ptr<uint8_t>();
+  const float* const values = x.const_data_ptr<float>();
   float* const dx = gradients.x.data_ptr<float>();
-  blocks.each([&](size_t, size_t begin, size_t end) {
+  Blocks::of_windows(shape).each([&](size_t, size_t begin, size_t end) {
     kernels().pool_gradient(given, pixels, values, dx, begin, end, shape.windows(), slopes.pointers());
   });
   return gradients;

@@ -2,8 +2,6 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <utility>
-
 #include "normalise_kernels.h"
 
 namespace convoy {
@@ -32,9 +30,14 @@ at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& residual, const Batc
 NormGradients norm_relu_backward(const at::Tensor& gradient, const at::Tensor& out, const at::Tensor& x,
                                  const at::Tensor& weight, const Statistics& statistics, bool with_residual);
 
-// max(0, max_pool2d(norm(x), 2)), and for each value which pixel of its window it came from.
-std::pair<at::Tensor, at::Tensor> norm_pool_relu(const at::Tensor& x, const BatchNorm& norm, const Statistics& statistics);
-NormGradients norm_pool_relu_backward(const at::Tensor& gradient, const at::Tensor& picks, const at::Tensor& x,
+// Pooled values, which pixel of its window each came from, and that pixel of `x`: backward's sums need no others.
+struct Pooled {
+  at::Tensor out, picks, picked;
+};
+
+// max(0, max_pool2d(norm(x), 2)).
+Pooled norm_pool_relu(const at::Tensor& x, const BatchNorm& norm, const Statistics& statistics);
+NormGradients norm_pool_relu_backward(const at::Tensor& gradient, const Pooled& pooled, const at::Tensor& x,
                                       const at::Tensor& weight, const Statistics& statistics);
 
 }  // namespace convoy

@@ -16,6 +16,7 @@ using at::Tensor;
 using convoy::arriving;
 using convoy::BatchNorm;
 using convoy::NormGradients;
+using convoy::Pooled;
 using convoy::Statistics;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -46,15 +47,16 @@ struct NormPoolRelu : torch::autograd::Function<NormPoolRelu> {
                         const Tensor& running_mean, const Tensor& running_var, double momentum, double epsilon) {
     const BatchNorm norm{weight, bias, running_mean, running_var, momentum, epsilon};
     const Statistics statistics = convoy::measure(x, norm);
-    auto [out, picks] = convoy::norm_pool_relu(x, norm, statistics);
-    context->save_for_backward({x, weight, picks, statistics.mean, statistics.inverse_deviation});
-    return out;
+    const Pooled pooled = convoy::norm_pool_relu(x, norm, statistics);
+    context->save_for_backward(
+        {x, weight, pooled.out, pooled.picks, pooled.picked, statistics.mean, statistics.inverse_deviation});
+    return pooled.out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    NormGradients found = convoy::norm_pool_relu_backward(arriving(gradients[0]), saved[2], saved[0], saved[1],
-                                                          Statistics{saved[3], saved[4]});
+    NormGradients found = convoy::norm_pool_relu_backward(arriving(gradients[0]), Pooled{saved[2], saved[3], saved[4]}, saved[0],
+                                                          saved[1], Statistics{saved[5], saved[6]});
     return {found.x, found.weight, found.bias, {}, {}, {}, {}};
   }
 };

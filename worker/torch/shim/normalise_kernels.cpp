@@ -193,37 +193,25 @@ inline void by_windows(size_t pooled, size_t pooled_end, const Windows& windows,
   }
 }
 
-void pool(const float* x, float* out, uint8_t* picks, size_t pooled, size_t pooled_end, Windows windows, Affine affine) {
+void pool(const float* x, float* out, uint8_t* picks, float* picked, size_t pooled, size_t pooled_end, Windows windows,
+          Affine affine) {
   by_windows(pooled, pooled_end, windows, [=](auto width, size_t value, const size_t(&pixels)[4], size_t channel) {
     using V = typename decltype(width)::V;
     using Picks = decltype(load_picks(picks, V{}));
     const V scale = at<V>(affine.scale + channel), shift = at<V>(affine.shift + channel);
-    V largest = at<V>(x + pixels[0]) * scale + shift;
+    V source = at<V>(x + pixels[0]), largest = source * scale + shift;
     Picks pick = {};
     for (int i = 1; i < 4; ++i) {
-      const V y = at<V>(x + pixels[i]) * scale + shift;
+      const V pixel = at<V>(x + pixels[i]), y = pixel * scale + shift;
       // As libtorch's pooling: the first of equals, and a NaN is larger than all.
       const auto larger = (y > largest) | (y != y);
       largest = larger ? y : largest;
+      source = larger ? pixel : source;
       pick = larger ? Picks{} + i : pick;
     }
     store(out + value, clamped(largest));
+    store(picked + value, source);
     store_picks(picks + value, largest <= 0.0f ? Picks{} + NO_PIXEL : pick);
-  });
-}
-
-void pool_sums(const float* gradient, const uint8_t* picks, const float* x, size_t pooled, size_t pooled_end,
-               Windows windows, const float* mean, float* sums, float* products) {
-  __builtin_memset(sums, 0, windows.channels * sizeof(float));
-  __builtin_memset(products, 0, windows.channels * sizeof(float));
-  by_windows(pooled, pooled_end, windows, [=](auto width, size_t value, const size_t(&pixels)[4], size_t channel) {
-    using V = typename decltype(width)::V;
-    const auto pick = load_picks(picks + value, V{});
-    V picked = at<V>(x + pixels[0]);
-    for (int i = 1; i < 4; ++i) picked = pick == i ? at<V>(x + pixels[i]) : picked;
-    const V dy = pick == NO_PIXEL ? V{} : at<V>(gradient + value);
-    store(sums + channel, at<V>(sums + channel) + dy);
-    store(products + channel, at<V>(products + channel) + dy * (picked - at<V>(mean + channel)));
   });
 }
 
@@ -260,5 +248,5 @@ void pool_gradient(const float* gradient, const uint8_t* picks, const float* x, 
 }  // namespace
 
 namespace convoy {
-extern const NormaliseKernels CONVOY_KERNELS = {moments, relu, relu_sums, relu_gradient, pool, pool_sums, pool_gradient};
+extern const NormaliseKernels CONVOY_KERNELS = {moments, relu, relu_sums, relu_gradient, pool, pool_gradient};
 }

@@ -48,10 +48,10 @@ struct NormaliseKernels {
   void (*relu_gradient)(const float* gradient, const float* out, const float* x, float* dx, float* residual, size_t rows,
                         size_t channels, Slopes slopes);
 
-  // max(0, largest of x * scale + shift in each window), and which pixel that was.
-  void (*pool)(const float* x, float* out, uint8_t* picks, size_t pooled, size_t pooled_end, Windows windows, Affine affine);
-  void (*pool_sums)(const float* gradient, const uint8_t* picks, const float* x, size_t pooled, size_t pooled_end,
-                    Windows windows, const float* mean, float* sums, float* products);
+  // max(0, largest of x * scale + shift in each window), which pixel that was, and its x. For the sums over dy, the pixels of
+  // all windows are rows like others.
+  void (*pool)(const float* x, float* out, uint8_t* picks, float* picked, size_t pooled, size_t pooled_end, Windows windows,
+               Affine affine);
   void (*pool_gradient)(const float* gradient, const uint8_t* picks, const float* x, float* dx, size_t pooled,
                         size_t pooled_end, Windows windows, Slopes slopes);
 };
