@@ -225,6 +225,17 @@ impl Jobs for Api {
         Ok(Response::new(convert::submitted_spec(&spec)))
     }
 
+    async fn read_log(
+        &self,
+        request: Request<v1::ReadLogRequest>,
+    ) -> Result<Response<v1::LogPart>, Status> {
+        let wanted = convert::log_wanted(request.into_inner())?;
+        let part = self
+            .ask(|reply| Event::Client(ClientRequest::ReadLog { wanted, reply }))
+            .await?;
+        Ok(Response::new(convert::log_part(part)))
+    }
+
     async fn describe(
         &self,
         request: Request<v1::DescribeRequest>,

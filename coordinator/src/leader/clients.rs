@@ -44,6 +44,7 @@ impl<L: Log> Leader<L> {
             read @ (ClientRequest::Describe { .. }
             | ClientRequest::Watch { .. }
             | ClientRequest::Spec { .. }
+            | ClientRequest::ReadLog { .. }
             | ClientRequest::ListJobs { .. }
             | ClientRequest::ListNodes { .. }) => self.read(read),
         }
@@ -59,6 +60,7 @@ impl<L: Log> Leader<L> {
                 reply.give(self.newest_view(job, watch::Sender::subscribe));
             }
             ClientRequest::Spec { job, reply } => reply.give(self.submitted_spec(job)),
+            ClientRequest::ReadLog { wanted, reply } => self.read_log(wanted, reply),
             ClientRequest::ListJobs {
                 open_only,
                 after,
