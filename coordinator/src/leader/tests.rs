@@ -55,6 +55,23 @@ fn leader_that_did_not_run_itself_calls_nobody_silent() {
 }
 
 #[test]
+fn leader_that_did_not_run_itself_extends_every_deadline() {
+    let mut scene = Scene::placed();
+    scene.jump_ms(600_000);
+    assert_eq!(scene.phase(), JobPhase::Forming, "nobody had to attach");
+    scene.attach(0);
+    scene.attach(1);
+    let attempt = scene.stop_attempt(0);
+    scene.stopped(0, attempt);
+    scene.jump_ms(600_000);
+    assert_eq!(scene.phase(), JobPhase::Forming, "nobody had to answer");
+    scene.stopped(1, attempt);
+    scene.ready(0, attempt);
+    scene.ready(1, attempt);
+    assert_eq!(scene.phase(), JobPhase::Training);
+}
+
+#[test]
 fn silent_agent_fails_nothing_while_its_workers_are_heard() {
     let mut scene = Scene::training();
     scene.agent_is_heard = false;
