@@ -28,7 +28,7 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             Status::unavailable(text)
         }
         Refused::Replaced { .. } => Status::aborted(text),
-        Refused::State(_) | Refused::Protocol { .. } | Refused::Change(_) => {
+        Refused::State(_) | Refused::Protocol { .. } | Refused::Build(_) | Refused::Change(_) => {
             Status::failed_precondition(text)
         }
     }
