@@ -223,7 +223,11 @@ impl<L: Log> Leader<L> {
             }
             Event::Client(request) => self.client(request),
             Event::Member(request) => self.member_requested(request),
-            Event::Introduced { replica, member } => self.introduced(replica, member),
+            Event::Introduced {
+                replica,
+                member,
+                reply,
+            } => reply.give(self.introduced(replica, member)),
             Event::AgentAttach(attach) => self.agent_attaches(attach),
             Event::AgentReport {
                 node,

@@ -1,6 +1,7 @@
 //! Stories about one leader, told event by event; time passes only when a story says so.
 
 mod clients;
+mod fingerprints;
 mod scene;
 mod standing;
 
