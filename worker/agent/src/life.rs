@@ -28,7 +28,7 @@ const WORKER_BINARY: &str = "convoy-worker";
 #[derive(Debug)]
 pub(crate) struct Workplace {
     pub(crate) spawner: Spawner,
-    /// Absolute, since workers are told paths below it.
+    /// Absolute, since workers are told paths below it. Relative paths of a job's spec start here.
     pub(crate) work_dir: PathBuf,
     /// Absolute; the logs of a job are below its work folder if this is not set.
     pub(crate) log_dir: Option<PathBuf>,
@@ -176,7 +176,8 @@ fn stillborn(worker: &WorkerRef, error: LaunchError) -> Obituary {
 }
 
 async fn launch(workplace: &Workplace, assignment: &Assignment) -> Result<Running, LaunchError> {
-    let spec = JobSpec::from_json(&assignment.spec_json)?;
+    let mut spec = JobSpec::from_json(&assignment.spec_json)?;
+    spec.resolve_paths(&workplace.work_dir);
     let environment = environment(&spec);
     let folder = workplace.work_dir.join(assignment.worker.job.as_str());
     let logs = match &workplace.log_dir {
@@ -194,8 +195,9 @@ async fn launch(workplace: &Workplace, assignment: &Assignment) -> Result<Runnin
         .ensure(&workplace.spawner, &program, &environment, &logs)
         .await?;
     let spec_file = folder.join("spec.json");
+    let spec_json = spec.to_json()?;
     convoy_files::replace(&spec_file, |file| {
-        io::Write::write_all(file, assignment.spec_json.as_bytes())
+        io::Write::write_all(file, spec_json.as_bytes())
     })?;
 
     // From here on nothing waits: a cancelled launch can't leave a process that nobody knows of.

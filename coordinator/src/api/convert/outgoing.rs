@@ -4,6 +4,7 @@ use convoy_common::ids::JobId;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive as ToAgent;
 use convoy_proto::v1::worker_directive::Directive as ToWorker;
+use convoy_state_machine::Refusal;
 use convoy_state_machine::job::PhaseName;
 use convoy_state_machine::records::{Checkpoint, Evaluation, Member, Progress, Slice};
 use convoy_state_machine::view::{WorkerStage, WorkerView};
@@ -20,7 +21,9 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             let leader = leader.clone();
             Redirect { leader }.status()
         }
-        Refused::NoSuchJob { .. } => Status::not_found(text),
+        Refused::NoSuchJob { .. } | Refused::State(Refusal::UnknownJob { .. }) => {
+            Status::not_found(text)
+        }
         Refused::Invalid(_) | Refused::SequenceReused { .. } => Status::invalid_argument(text),
         Refused::Slow { .. } | Refused::DiskFull { .. } => Status::resource_exhausted(text),
         // Who was silent comes back: it was paused or cut off, and its next session begins anew.
