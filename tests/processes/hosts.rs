@@ -217,10 +217,7 @@ fn logs_are_shown_of_workers_that_run_and_that_ended_and_a_node_that_is_gone_is_
     assert_eq!(last.lines().count(), 1, "{last}");
     let (code, text) = cluster.convoy(&["logs", &job, "--worker", "4"]);
     assert_eq!(code, Some(1));
-    assert_eq!(
-        text,
-        "error: job tiny-1 has no worker 4: it has worker 0\n"
-    );
+    assert_eq!(text, "error: job tiny-1 has no worker 4: it has worker 0\n");
     let (code, text) = cluster.convoy(&["describe", "tny-1"]);
     assert_eq!(code, Some(1));
     assert_eq!(text, "error: there is no job tny-1; did you mean tiny-1?\n");

@@ -11,7 +11,7 @@ use convoy_common::address::CoordinatorAddress;
 use convoy_common::ids::ReplicaId as MemberId;
 use convoy_consensus::{Rejected, Replica, ReplicaConfig, ReplicaError, ReplicaId, Start, Status};
 use convoy_journal::{JournalError, RealDisk, Snapshots};
-use convoy_proto::raft::v1;
+use convoy_proto::raft::{PROTOCOL_VERSION, v1};
 use convoy_state_machine::Cluster;
 use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::version::ClusterVersion;
@@ -309,5 +309,6 @@ fn introduction(settings: &ReplicaSettings, advertised: &CoordinatorAddress) -> 
         api_address: address,
         build: crate::BUILD.to_owned(),
         supports: ClusterVersion::NEWEST.0,
+        protocol_version: PROTOCOL_VERSION,
     }
 }

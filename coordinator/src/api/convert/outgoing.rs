@@ -34,6 +34,7 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
         Refused::Replaced { .. } => Status::aborted(text),
         Refused::State(_)
         | Refused::Protocol { .. }
+        | Refused::Build(_)
         | Refused::Change(_)
         | Refused::NodeAway { .. }
         | Refused::NoLog { .. } => Status::failed_precondition(text),
