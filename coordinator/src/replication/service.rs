@@ -1,10 +1,12 @@
 //! What other replicas send: messages, and snapshots.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use convoy_common::ids::ReplicaId as MemberId;
+use convoy_consensus::ReplicaId;
 use convoy_journal::{RealDisk, SnapshotMeta, Snapshots};
 use convoy_proto::raft::v1;
 use convoy_proto::raft::v1::raft_message::Body;
@@ -35,8 +37,37 @@ pub(crate) struct RaftService {
     pub(super) snapshots: Snapshots<RealDisk>,
     /// One snapshot at a time: a second one is newer, and comes again.
     pub(super) installing: Arc<Semaphore>,
+    pub(super) streams: Streams,
     /// True when this coordinator ends: streams of others don't end by themselves.
     pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// The newest stream of each replica: the end of an older one says nothing about it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Streams(Arc<Mutex<BTreeMap<ReplicaId, u64>>>);
+
+/// A stream whose sender is known.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    from: ReplicaId,
+    number: u64,
+}
+
+impl Streams {
+    fn open(&self, from: ReplicaId) -> Stream {
+        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = newest.entry(from).or_default();
+        *number += 1;
+        Stream {
+            from,
+            number: *number,
+        }
+    }
+
+    fn is_newest(&self, stream: Stream) -> bool {
+        let newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.get(&stream.from) == Some(&stream.number)
+    }
 }
 
 #[tonic::async_trait]
@@ -48,11 +79,18 @@ impl Raft for RaftService {
         call: Call<Streaming<v1::Delivery>>,
     ) -> Result<Response<Self::DeliverStream>, Status> {
         let (ended, answers) = mpsc::channel(1);
-        let service = self.clone();
+        let mut service = self.clone();
         let deliveries = call.into_inner();
         // Answered at once, so that the sender knows whom it speaks with before it sends.
         tokio::spawn(async move {
-            if let Err(status) = service.read(deliveries).await {
+            let mut stream = None;
+            let read = service.read(deliveries, &mut stream).await;
+            if let Some(stream) = stream.filter(|stream| service.streams.is_newest(*stream)) {
+                let lost = Request::ConnectionLost(stream.from);
+                // The thread that would want to know may have ended.
+                let _ = service.requests.send(lost).await;
+            }
+            if let Err(status) = read {
                 // The sender may be gone.
                 let _ = ended.send(Err(status)).await;
             }
@@ -77,7 +115,12 @@ impl Raft for RaftService {
 }
 
 impl RaftService {
-    async fn read(mut self, mut deliveries: Streaming<v1::Delivery>) -> Result<(), Status> {
+    /// Until the stream ends. `stream` is whose it is, once that is known.
+    async fn read(
+        &mut self,
+        mut deliveries: Streaming<v1::Delivery>,
+        stream: &mut Option<Stream>,
+    ) -> Result<(), Status> {
         loop {
             let delivery = tokio::select! {
                 delivery = deliveries.message() => delivery?,
@@ -91,7 +134,9 @@ impl RaftService {
                 return Ok(());
             };
             if let Some(introduction) = introduction {
+                let from = ReplicaId(introduction.replica);
                 self.introduced(introduction).await?;
+                *stream = Some(self.streams.open(from));
             }
             let received = self.requests.send(Request::Receive(messages)).await;
             received.map_err(|_| over())?;
