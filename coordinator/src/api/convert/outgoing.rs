@@ -20,6 +20,10 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             let leader = leader.clone();
             Redirect { leader }.status()
         }
+        Refused::Undecided { leader } => {
+            let leader = leader.clone();
+            Redirect { leader }.undecided_status()
+        }
         Refused::NoSuchJob { .. } => Status::not_found(text),
         Refused::Invalid(_) | Refused::SequenceReused { .. } => Status::invalid_argument(text),
         Refused::Slow { .. } | Refused::DiskFull { .. } => Status::resource_exhausted(text),
