@@ -1,6 +1,10 @@
 //! Starts `convoy` with real agents and workers for tests, and looks after what they leave behind.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
+pub mod coordinators;
+pub mod linearizability;
+pub mod random;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};

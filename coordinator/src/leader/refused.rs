@@ -50,6 +50,8 @@ pub(crate) enum Refused {
     },
     #[error("{}", not_leader(leader.as_ref()))]
     NotLeader { leader: Option<CoordinatorAddress> },
+    #[error("{}; what was asked for may be done all the same", not_leader(leader.as_ref()))]
+    Undecided { leader: Option<CoordinatorAddress> },
     #[error("{0}; try again")]
     NotNow(String),
     #[error("nothing is written down at the moment: {reason}")]

@@ -22,6 +22,10 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             let leader = leader.clone();
             Redirect { leader }.status()
         }
+        Refused::Undecided { leader } => {
+            let leader = leader.clone();
+            Redirect { leader }.undecided_status()
+        }
         Refused::NoSuchJob { .. } | Refused::State(Refusal::UnknownJob { .. }) => {
             Status::not_found(text)
         }
