@@ -4,7 +4,10 @@
 mod bad_input;
 mod benchmarks;
 mod examples;
+mod hosts;
 mod machine;
+mod secrets;
+mod strangers;
 mod training;
 mod weights;
 
