@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::daemon::Daemon;
 use crate::network::{Host, Network};
-use crate::{binary, dataset, eventually, spec};
+use crate::{IMAGES, binary, dataset, eventually, spec};
 
 /// Hosts with a coordinator.
 pub const COORDINATORS: [u8; 3] = [1, 2, 3];
@@ -56,7 +56,7 @@ impl HostedCluster {
             cluster.start_coordinator(number);
         }
         for number in AGENTS {
-            dataset(&cluster.data(number), 7);
+            dataset(&cluster.data(number), IMAGES);
             cluster.start_agent(number);
         }
         cluster.eventually("both agents are there", |cluster| {

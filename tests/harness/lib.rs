@@ -39,7 +39,7 @@ impl Bench {
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        dataset(&folder.path().join("data"), 7);
+        dataset(&folder.path().join("data"), IMAGES);
         Self { folder }
     }
 
@@ -90,12 +90,15 @@ impl Default for Bench {
     }
 }
 
-/// Writes 240 training and 40 test images of 4 classes, 12 x 12 pixels, drawn by `seed`.
+/// Training images of the usual dataset.
+pub const IMAGES: u32 = 240;
+
+/// Writes so many training and 40 test images of 4 classes, 12 x 12 pixels.
 ///
 /// # Panics
 /// If they can't be written.
-pub fn dataset(folder: &Path, seed: u64) {
-    convoy_data::synthetic::write_idx_dataset(folder, 240, 40, 12, 4, seed).unwrap();
+pub fn dataset(folder: &Path, images: u32) {
+    convoy_data::synthetic::write_idx_dataset(folder, images, 40, 12, 4, 7).unwrap();
 }
 
 /// A spec for it, with the data in `data` and checkpoints in `checkpoints`.

@@ -4,9 +4,9 @@
 mod bad_input;
 mod benchmarks;
 mod examples;
-mod hosts;
 mod machine;
 mod secrets;
+mod several_hosts;
 mod strangers;
 mod training;
 mod weights;

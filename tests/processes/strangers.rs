@@ -104,5 +104,5 @@ fn a_run_listens_for_strangers_only_if_told_so() {
     let spec = bench.spec(1, unchanged);
     let ended = bench.run(&spec, 1, &["--listen", "192.0.2.1:0"]).wait();
     assert_eq!(ended.code, Some(1), "{}", ended.text);
-    refused(&bench, &ended, &[&format!("error: {OPEN}\n")]);
+    refused(&bench, &ended, &[&format!("error: {OPEN}")]);
 }
