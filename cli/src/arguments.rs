@@ -11,7 +11,8 @@ use convoy_common::limits::MAX_SLOTS;
 
 pub(crate) use cluster::{ClusterArguments, ClusterCommand, Coordinators};
 pub(crate) use jobs::{
-    CancelArguments, DescribeArguments, NodesArguments, PsArguments, SubmitArguments,
+    CancelArguments, DescribeArguments, LogsArguments, NodesArguments, PsArguments,
+    ResubmitArguments, SubmitArguments,
 };
 
 use crate::bench::BenchCommand;
@@ -38,6 +39,10 @@ pub(crate) enum Command {
     Describe(DescribeArguments),
     /// Cancel a job.
     Cancel(CancelArguments),
+    /// Show what the workers of a job write.
+    Logs(LogsArguments),
+    /// Submit the spec of a job again, as a new job, and print its id.
+    Resubmit(ResubmitArguments),
     /// Check a job spec and its data without training.
     Validate(ValidateArguments),
     /// Print the JSON schema of job specs.

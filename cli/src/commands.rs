@@ -5,8 +5,10 @@ mod checkpoint;
 mod cluster;
 mod describe;
 mod job_error;
+mod logs;
 mod nodes;
 mod ps;
+mod resubmit;
 mod spec;
 mod submit;
 
@@ -18,8 +20,10 @@ pub(crate) use cancel::cancel;
 pub(crate) use checkpoint::{export, show};
 pub(crate) use cluster::cluster;
 pub(crate) use describe::describe;
+pub(crate) use logs::logs;
 pub(crate) use nodes::nodes;
 pub(crate) use ps::ps;
+pub(crate) use resubmit::resubmit;
 pub(crate) use spec::{schema, validate};
 pub(crate) use submit::submit;
 

@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         Command::Nodes(arguments) => commands::nodes(arguments),
         Command::Describe(arguments) => commands::describe(arguments),
         Command::Cancel(arguments) => commands::cancel(arguments),
+        Command::Logs(arguments) => commands::logs(arguments),
+        Command::Resubmit(arguments) => commands::resubmit(arguments),
         Command::Validate(arguments) => commands::validate(arguments),
         Command::Schema => commands::schema(),
         Command::Checkpoint(CheckpointCommand::Export(arguments)) => commands::export(arguments),

@@ -15,6 +15,7 @@ mod event;
 mod lists;
 mod live_job;
 mod log_events;
+mod logs;
 mod members;
 mod perform;
 mod reads;
@@ -53,6 +54,8 @@ pub(crate) use event::{
 };
 pub(crate) use lists::{Page, SubmittedSpec};
 use live_job::LiveJob;
+use logs::LogReads;
+pub(crate) use logs::{LogFrom, LogPart, LogWanted};
 use members::{MemberStep, Membership};
 use reads::Reads;
 pub(crate) use refused::Refused;
@@ -87,6 +90,7 @@ pub(crate) struct Leader<L> {
     /// Commands that were not accepted and must not be lost; proposed again at the next tick.
     again: Vec<(Envelope, Waiting)>,
     reads: Reads,
+    log_reads: LogReads,
     /// What came before this leader may act.
     early: Vec<Event>,
     /// Sessions of a leadership that is over.
@@ -194,6 +198,7 @@ impl<L: Log> Leader<L> {
             waiting: BTreeMap::new(),
             again: Vec::new(),
             reads: Reads::default(),
+            log_reads: LogReads::default(),
             early: Vec::new(),
             parting: Parting::default(),
             deciding: BTreeSet::new(),
@@ -362,6 +367,7 @@ impl<L: Log> Leader<L> {
             self.propose(envelope, waiting);
         }
         self.look_after_members();
+        self.give_up_log_reads();
         for (peer, silent_ms) in self.silence.lost(self.now) {
             match peer {
                 Peer::Node(node) => self.agent_silent(&node, silent_ms),

@@ -1,9 +1,12 @@
 //! Starts `convoy` with real agents and workers for tests, and looks after what they leave behind.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
+pub mod coordinators;
 mod daemon;
 mod hosted;
+pub mod linearizability;
 mod network;
+pub mod random;
 
 use std::collections::BTreeSet;
 use std::fs;

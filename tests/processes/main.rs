@@ -1,9 +1,10 @@
-//! Tests on real processes: `convoy run` with its agent and its workers.
+//! Tests on real processes: `convoy run` with its agent and its workers, and clusters of coordinators and agents.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
 mod bad_input;
 mod benchmarks;
 mod examples;
+mod hosts;
 mod machine;
 mod secrets;
 mod several_hosts;

@@ -3,10 +3,10 @@
 use convoy_consensus::Mutation;
 
 use crate::plan::Plan;
-use crate::schedules::{run_many, seeds};
+use crate::schedules::{attempt, run_many, seeds};
 
 /// Each is found among so many schedules.
-const SCHEDULES: u64 = 20_000;
+const SCHEDULES: u64 = 2_000;
 
 fn is_found(mutation: Mutation) {
     is_found_in(mutation, |plan| plan);
@@ -20,7 +20,8 @@ fn is_found_in(mutation: Mutation, adapt: impl Fn(Plan) -> Plan + Sync) {
     let seeds = seeds(mutation as u64, SCHEDULES);
     let (_, failed) = run_many(seeds.clone(), plan);
     let place = failed.and_then(|failed| seeds.iter().position(|seed| *seed == failed));
-    println!("{mutation:?} is found by schedule {place:?}");
+    let what = failed.map(|seed| attempt(plan(seed), false).expect_err("it fails again").what);
+    println!("{mutation:?} is found by schedule {place:?}: {what:?}");
     assert!(
         failed.is_some(),
         "{SCHEDULES} schedules did not find {mutation:?}"

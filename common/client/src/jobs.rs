@@ -15,13 +15,13 @@ use crate::error::ClientError;
 use crate::watch::JobWatch;
 
 /// A call answered by a healthy leader takes milliseconds; this leaves time for a leader change.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Calls about jobs, to whoever leads. Each is tried again when the leader is gone; a submission or cancellation repeated so
 /// runs once. Clones are one client.
 #[derive(Clone, Debug)]
 pub struct JobsClient {
-    caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 impl JobsClient {
@@ -80,6 +80,32 @@ impl JobsClient {
         };
         self.caller
             .command("cancel the job", CALL_LIMIT, cancel)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes something about a job, in the place of what was noted under this key; without a value, takes the note away.
+    ///
+    /// # Errors
+    /// If the leader refuses, as for a job that it does not know or a note that is too long, or can't be found.
+    pub async fn annotate(
+        &self,
+        job: &JobId,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<(), ClientError> {
+        let annotate = |connection, origin: Origin| {
+            let request = v1::AnnotateRequest {
+                job_id: job.to_string(),
+                key: key.to_owned(),
+                value: value.map(str::to_owned),
+                client_id: origin.client_id,
+                sequence: origin.sequence,
+            };
+            async move { stub(connection).annotate(request).await }
+        };
+        self.caller
+            .command("annotate the job", CALL_LIMIT, annotate)
             .await?;
         Ok(())
     }
@@ -180,6 +206,6 @@ impl JobsClient {
 /// Pages of a list that are read: a coordinator that shows more has no end.
 const MAX_PAGES: u32 = 1_000;
 
-fn stub(connection: Connection) -> Stub<Connection> {
+pub(crate) fn stub(connection: Connection) -> Stub<Connection> {
     Stub::new(connection).max_decoding_message_size(MAX_MESSAGE_BYTES)
 }

@@ -104,6 +104,7 @@ impl<L: Log> Leader<L> {
                 };
                 self.propose(command, Waiting::Nobody);
             }
+            AgentReport::LogRead { request, part } => self.log_read(node, session, request, part),
             AgentReport::Leaving { reason } => {
                 let reason = format!("its agent leaves: {reason}");
                 self.propose(Command::NodeLost { agent, reason }, Waiting::Nobody);

@@ -1,7 +1,7 @@
 //! Why a peer or client is not served.
 
 use convoy_common::address::CoordinatorAddress;
-use convoy_common::ids::JobId;
+use convoy_common::ids::{JobId, NodeId, WorkerRef};
 use convoy_state_machine::membership::Named;
 use convoy_state_machine::time::Seconds;
 use convoy_state_machine::{Outcome, Refusal};
@@ -36,8 +36,22 @@ pub(crate) enum Refused {
     SequenceReused { outcome: Outcome },
     #[error("{0}")]
     Invalid(String),
+    #[error("node {node} can't be reached, which has the log of {worker}: {why}")]
+    NodeAway {
+        node: NodeId,
+        worker: WorkerRef,
+        why: String,
+    },
+    #[error("node {node} has no log of {worker} to show: {why}")]
+    NoLog {
+        node: NodeId,
+        worker: WorkerRef,
+        why: String,
+    },
     #[error("{}", not_leader(leader.as_ref()))]
     NotLeader { leader: Option<CoordinatorAddress> },
+    #[error("{}; what was asked for may be done all the same", not_leader(leader.as_ref()))]
+    Undecided { leader: Option<CoordinatorAddress> },
     #[error("{0}; try again")]
     NotNow(String),
     #[error("nothing is written down at the moment: {reason}")]

@@ -186,6 +186,7 @@ impl<L: Log> Leader<L> {
             event.refuse(refused.clone());
         }
         self.refuse_reads(&refused);
+        self.refuse_log_reads(&refused);
     }
 
     /// Sessions that have waited long enough end without a name.

@@ -2,6 +2,7 @@
 
 mod clients;
 mod fingerprints;
+mod logs;
 mod scene;
 mod standing;
 

@@ -1,11 +1,13 @@
 //! What other replicas send: messages, and snapshots.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use convoy_common::ids::ReplicaId as MemberId;
+use convoy_consensus::ReplicaId;
 use convoy_journal::{RealDisk, SnapshotMeta, Snapshots};
 use convoy_proto::raft::v1::raft_message::Body;
 use convoy_proto::raft::v1::raft_server::Raft;
@@ -40,8 +42,37 @@ pub(crate) struct RaftService {
     pub(super) snapshots: Snapshots<RealDisk>,
     /// One snapshot at a time: a second one is newer, and comes again.
     pub(super) installing: Arc<Semaphore>,
+    pub(super) streams: Streams,
     /// True when this coordinator ends: streams of others don't end by themselves.
     pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// The newest stream of each replica: the end of an older one says nothing about it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Streams(Arc<Mutex<BTreeMap<ReplicaId, u64>>>);
+
+/// A stream whose sender is known.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    from: ReplicaId,
+    number: u64,
+}
+
+impl Streams {
+    fn open(&self, from: ReplicaId) -> Stream {
+        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = newest.entry(from).or_default();
+        *number += 1;
+        Stream {
+            from,
+            number: *number,
+        }
+    }
+
+    fn is_newest(&self, stream: Stream) -> bool {
+        let newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.get(&stream.from) == Some(&stream.number)
+    }
 }
 
 #[tonic::async_trait]
@@ -53,12 +84,18 @@ impl Raft for RaftService {
         call: Call<Streaming<v1::Delivery>>,
     ) -> Result<Response<Self::DeliverStream>, Status> {
         let (ended, answers) = mpsc::channel(1);
-        let service = self.clone();
+        let mut service = self.clone();
         let mut deliveries = call.into_inner();
-        let first = service.first(&mut deliveries).await?;
+        let (stream, first) = service.first(&mut deliveries).await?;
         // Answered before anything else is read, so that the sender knows whom it speaks with.
         tokio::spawn(async move {
-            if let Err(status) = service.read(first, deliveries).await {
+            let read = service.read(first, deliveries).await;
+            if service.streams.is_newest(stream) {
+                let lost = Request::ConnectionLost(stream.from);
+                // The thread that would want to know may have ended.
+                let _ = service.requests.send(lost).await;
+            }
+            if let Err(status) = read {
                 // The sender may be gone.
                 let _ = ended.send(Err(status)).await;
             }
@@ -83,11 +120,11 @@ impl Raft for RaftService {
 }
 
 impl RaftService {
-    /// The messages of a stream's first delivery, once its sender was found to fit in here.
+    /// Whose stream it is, once its sender was found to fit in here, and the messages of its first delivery.
     async fn first(
         &self,
         deliveries: &mut Streaming<v1::Delivery>,
-    ) -> Result<Vec<v1::RaftMessage>, Status> {
+    ) -> Result<(Stream, Vec<v1::RaftMessage>), Status> {
         let late = |_| {
             Status::deadline_exceeded(format!(
                 "the introduction did not come within {INTRODUCTION_LIMIT:?}"
@@ -102,12 +139,14 @@ impl RaftService {
         else {
             return Err(malformed("a stream begins with an introduction"));
         };
+        let from = ReplicaId(introduction.replica);
         self.introduced(introduction).await?;
-        Ok(messages)
+        Ok((self.streams.open(from), messages))
     }
 
+    /// Until the stream ends.
     async fn read(
-        mut self,
+        &mut self,
         first: Vec<v1::RaftMessage>,
         mut deliveries: Streaming<v1::Delivery>,
     ) -> Result<(), Status> {

@@ -23,7 +23,7 @@ use super::failure::Failure;
 use super::log::{QUEUED_REQUESTS, ReplicatedLog};
 use super::outbox::{Network, Outbox};
 use super::request::Request;
-use super::service::{self, RaftService};
+use super::service::{self, RaftService, Streams};
 use super::snapshot_files;
 use super::thread::{ReplicaThread, SnapshotTurn};
 use crate::config::{Begin, ReplicaSettings};
@@ -198,6 +198,7 @@ impl StartReplication {
             events: leader_inbox,
             snapshots: snapshots.clone(),
             installing: Arc::new(Semaphore::new(1)),
+            streams: Streams::default(),
             stopping,
         };
         let thread = ReplicaThread {

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use convoy_client::Endpoints;
-use convoy_common::ids::WorkerRef;
+use convoy_common::ids::{JobId, WorkerRef};
 use convoy_common::spec::JobSpec;
 use convoy_process::{
     Child, ExitDescription, MissingSibling, Signal, SpawnError, Spawner, sibling_binary,
@@ -39,6 +39,16 @@ pub(crate) struct Workplace {
     /// Between SIGTERM and SIGKILL.
     pub(crate) stop_grace: Duration,
     pub(crate) preflight: Preflight,
+}
+
+impl Workplace {
+    /// The folder of a job's logs, which need not be there.
+    pub(crate) fn logs_of(&self, job: &JobId) -> PathBuf {
+        match &self.log_dir {
+            Some(log_dir) => log_dir.join(job.as_str()),
+            None => self.work_dir.join(job.as_str()).join("logs"),
+        }
+    }
 }
 
 /// How workers reach each other.
@@ -180,10 +190,7 @@ async fn launch(workplace: &Workplace, assignment: &Assignment) -> Result<Runnin
     spec.resolve_paths(&workplace.work_dir);
     let environment = environment(&spec);
     let folder = workplace.work_dir.join(assignment.worker.job.as_str());
-    let logs = match &workplace.log_dir {
-        Some(log_dir) => log_dir.join(assignment.worker.job.as_str()),
-        None => folder.join("logs"),
-    };
+    let logs = workplace.logs_of(&assignment.worker.job);
     convoy_files::ensure_folder(&folder)?;
     convoy_files::ensure_folder(&logs)?;
     let program = match &workplace.worker_binary {

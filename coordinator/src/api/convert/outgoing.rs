@@ -12,6 +12,7 @@ use convoy_wire as words;
 use convoy_wire::redirect::Redirect;
 use tonic::Status;
 
+use super::logs;
 use crate::leader::{AgentDirective, DesiredWorker, NumberedView, Refused, WorkerDirective};
 
 pub(in crate::api) fn status(refused: &Refused) -> Status {
@@ -20,6 +21,10 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
         Refused::NotLeader { leader } => {
             let leader = leader.clone();
             Redirect { leader }.status()
+        }
+        Refused::Undecided { leader } => {
+            let leader = leader.clone();
+            Redirect { leader }.undecided_status()
         }
         Refused::NoSuchJob { .. } | Refused::State(Refusal::UnknownJob { .. }) => {
             Status::not_found(text)
@@ -31,9 +36,12 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             Status::unavailable(text)
         }
         Refused::Replaced { .. } => Status::aborted(text),
-        Refused::State(_) | Refused::Protocol { .. } | Refused::Build(_) | Refused::Change(_) => {
-            Status::failed_precondition(text)
-        }
+        Refused::State(_)
+        | Refused::Protocol { .. }
+        | Refused::Build(_)
+        | Refused::Change(_)
+        | Refused::NodeAway { .. }
+        | Refused::NoLog { .. } => Status::failed_precondition(text),
     }
 }
 
@@ -44,6 +52,10 @@ pub(in crate::api) fn agent_directive(directive: AgentDirective) -> v1::AgentDir
             workers: workers.into_iter().map(assignment).collect(),
         }),
         AgentDirective::Shutdown { reason } => ToAgent::Shutdown(v1::Shutdown { reason }),
+        AgentDirective::ReadLog { request, wanted } => ToAgent::ReadLog(v1::ReadLog {
+            request,
+            what: Some(logs::wanted(&wanted)),
+        }),
     };
     v1::AgentDirective {
         directive: Some(directive),
