@@ -6,6 +6,9 @@ mod benchmarks;
 mod examples;
 mod hosts;
 mod machine;
+mod secrets;
+mod several_hosts;
+mod strangers;
 mod training;
 mod weights;
 
