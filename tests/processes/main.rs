@@ -3,7 +3,12 @@
 
 mod bad_input;
 mod benchmarks;
+mod chaos;
+mod cluster;
+mod disks;
 mod examples;
+mod leaders;
+mod linearizability;
 mod machine;
 mod training;
 mod weights;
