@@ -1,11 +1,19 @@
 //! What can be typed.
 
+mod cluster;
+mod jobs;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use convoy_client::{CoordinatorAddress, Endpoints};
 use convoy_common::limits::MAX_SLOTS;
+
+pub(crate) use cluster::{ClusterArguments, ClusterCommand, Coordinators};
+pub(crate) use jobs::{
+    CancelArguments, DescribeArguments, LogsArguments, NodesArguments, PsArguments,
+    ResubmitArguments, SubmitArguments,
+};
 
 use crate::bench::BenchCommand;
 
@@ -21,6 +29,20 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Train a job on this machine: starts a coordinator, an agent and the workers, and ends them all.
     Run(RunArguments),
+    /// Hand a job to a cluster, and print its id.
+    Submit(SubmitArguments),
+    /// List the jobs of a cluster, each with the reason for what it does.
+    Ps(PsArguments),
+    /// List the nodes of a cluster, and what runs there.
+    Nodes(NodesArguments),
+    /// Show everything that is known about a job.
+    Describe(DescribeArguments),
+    /// Cancel a job.
+    Cancel(CancelArguments),
+    /// Show what the workers of a job write.
+    Logs(LogsArguments),
+    /// Submit the spec of a job again, as a new job, and print its id.
+    Resubmit(ResubmitArguments),
     /// Check a job spec and its data without training.
     Validate(ValidateArguments),
     /// Print the JSON schema of job specs.
@@ -66,70 +88,6 @@ pub(crate) struct ValidateArguments {
     /// Don't look at the data files, nor at that of model.init.
     #[arg(long)]
     pub(crate) no_data: bool,
-}
-
-/// Which cluster.
-#[derive(Debug, Args)]
-pub(crate) struct Coordinators {
-    /// Coordinators of the cluster, any of them, separated by commas.
-    #[arg(
-        long,
-        global = true,
-        value_name = "ADDRESSES",
-        default_value = "http://127.0.0.1:7700"
-    )]
-    pub(crate) coordinators: Endpoints,
-    /// File with the cluster's key.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) cluster_key: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ClusterArguments {
-    #[command(flatten)]
-    pub(crate) coordinators: Coordinators,
-    #[command(subcommand)]
-    pub(crate) command: ClusterCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ClusterCommand {
-    /// Show who leads and how the others are doing.
-    Status {
-        /// How it is printed.
-        #[arg(short, long, value_enum, default_value_t = OutputForm::Table)]
-        output: OutputForm,
-    },
-    /// Add a coordinator that was started with `join = true`.
-    Add {
-        /// Its id, which no other ever had.
-        id: u64,
-        /// Where it is reached, http://HOST:PORT.
-        address: CoordinatorAddress,
-    },
-    /// Remove a coordinator for good.
-    Remove {
-        /// Its id.
-        id: u64,
-    },
-    /// Put a new coordinator, started with `join = true`, into the place of an old one.
-    Replace {
-        /// Who leaves, whether it still runs or not.
-        old: u64,
-        /// Who comes; no other ever had this id.
-        new: u64,
-        /// Where the new one is reached, http://HOST:PORT.
-        address: CoordinatorAddress,
-        /// Give up after so many seconds; what was done stays done.
-        #[arg(long, default_value_t = 600)]
-        timeout_s: u64,
-    },
-    /// Hand leadership over.
-    TransferLeader {
-        /// To whom; whoever has caught up best if it is left out.
-        #[arg(long)]
-        to: Option<u64>,
-    },
 }
 
 /// How something is printed.

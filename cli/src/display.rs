@@ -9,5 +9,5 @@ mod pace;
 mod progress;
 mod screen;
 
-pub(crate) use closing::{closing_rows, table};
+pub(crate) use closing::{closing_rows, plain_table, table};
 pub(crate) use screen::Screen;

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use convoy_client::InvalidEndpoints;
 use convoy_common::partition::PlanError;
 use convoy_common::spec::{SpecErrors, SpecTooLong, WorkersRefused};
 use convoy_output::notice;
@@ -59,6 +60,7 @@ fn is_usage(cause: &(dyn Error + 'static)) -> bool {
         || cause.is::<WorkersRefused>()
         || cause.is::<SpecTooLong>()
         || cause.is::<PlanError>()
+        || cause.is::<InvalidEndpoints>()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The command line: run, validate, schema, checkpoint, bench.
+//! The command line: what runs a job on this machine, what speaks with a cluster, and what needs neither.
 //!
 //! **Boundary:** what a person types and sees. `convoy run` brings up a coordinator and an agent of its own and is from
 //! then on a client like any other: nothing here trains, places or decides.
@@ -32,6 +32,13 @@ fn main() -> ExitCode {
     };
     let outcome = match &arguments.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Submit(arguments) => commands::submit(arguments),
+        Command::Ps(arguments) => commands::ps(arguments),
+        Command::Nodes(arguments) => commands::nodes(arguments),
+        Command::Describe(arguments) => commands::describe(arguments),
+        Command::Cancel(arguments) => commands::cancel(arguments),
+        Command::Logs(arguments) => commands::logs(arguments),
+        Command::Resubmit(arguments) => commands::resubmit(arguments),
         Command::Validate(arguments) => commands::validate(arguments),
         Command::Schema => commands::schema(),
         Command::Checkpoint(CheckpointCommand::Export(arguments)) => commands::export(arguments),

@@ -10,6 +10,8 @@ mod leftover;
 mod log_tail;
 mod preflight;
 
+pub(crate) use closing::conclude;
+pub(crate) use follow::{Run, WorkersAt};
 pub(crate) use interrupt::Interrupts;
 
 use std::process::ExitCode;

@@ -21,19 +21,28 @@ pub(crate) struct Workload {
 
 /// Reads and checks a spec; its relative paths are made absolute from its folder.
 pub(crate) fn read(path: &Path) -> anyhow::Result<JobSpec> {
-    let shown = path.display();
-    let unreadable = || format!("cannot read the job spec {shown}");
+    let mut spec = read_as_written(path)?;
+    let unreadable = || unreadable(path);
+    let place = absolute(path).with_context(unreadable)?;
+    let folder = place.parent().unwrap_or(Path::new("/"));
+    spec.resolve_paths(&folder.canonicalize().with_context(unreadable)?);
+    Ok(spec)
+}
+
+/// Reads and checks a spec; relative paths stay so, for the nodes that will run it.
+pub(crate) fn read_as_written(path: &Path) -> anyhow::Result<JobSpec> {
+    let unreadable = || unreadable(path);
     let mut source = String::new();
     let file = File::open(path).with_context(unreadable)?;
     // One byte more than allowed lets the parser refuse it with its own words.
     file.take(MAX_SPEC_BYTES as u64 + 1)
         .read_to_string(&mut source)
         .with_context(unreadable)?;
-    let mut spec = JobSpec::parse(&source, &shown.to_string())?;
-    let place = absolute(path).with_context(unreadable)?;
-    let folder = place.parent().unwrap_or(Path::new("/"));
-    spec.resolve_paths(&folder.canonicalize().with_context(unreadable)?);
-    Ok(spec)
+    Ok(JobSpec::parse(&source, &path.display().to_string())?)
+}
+
+fn unreadable(path: &Path) -> String {
+    format!("cannot read the job spec {}", path.display())
 }
 
 /// Opens both splits, checks everything but the pixels, also against the network, and cuts the epochs.

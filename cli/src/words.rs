@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use convoy_proto::v1::JobState;
+
 /// `60000` as `60,000`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -55,6 +57,34 @@ pub(crate) fn path_from(folder: &Path, path: &Path) -> String {
 pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(number))
+}
+
+/// The first line of what came from elsewhere, without characters that would control a terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    printable(line)
+}
+
+/// The same text without characters that would control a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |symbol: char| match symbol.is_control() {
+        true => char::REPLACEMENT_CHARACTER,
+        false => symbol,
+    };
+    text.chars().map(shown).collect()
+}
+
+/// Where a job stands, in one word.
+pub(crate) fn state(state: JobState) -> &'static str {
+    match state {
+        JobState::Unspecified => "unknown",
+        JobState::Waiting => "waiting",
+        JobState::Forming => "forming",
+        JobState::Training => "training",
+        JobState::Finished => "finished",
+        JobState::Failed => "failed",
+        JobState::Cancelled => "cancelled",
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ mod finding;
 mod format;
 mod key_path;
 mod locate;
-mod nearest;
 mod paths;
 mod problem;
 mod shape;

@@ -8,11 +8,14 @@ pub mod document;
 pub mod ids;
 pub mod limits;
 pub mod listen;
+mod nearest;
 pub mod order;
 pub mod partition;
 pub mod schedule;
 pub mod spec;
 pub mod summary;
+
+pub use nearest::nearest;
 
 #[cfg(test)]
 mod property_tests;

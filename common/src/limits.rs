@@ -23,6 +23,16 @@ pub const MAX_LAST_LINES: usize = 20;
 /// See [`MAX_LAST_LINES`].
 pub const MAX_LAST_LINE_BYTES: usize = 400;
 
+/// Bytes of a log that travel in one message, through the leader: few enough that heartbeats and reports behind them are
+/// not held up on a slow link.
+pub const MAX_LOG_PART_BYTES: usize = 64 << 10;
+
+/// Reads of logs that one agent has under way: what one of them reads lies in memory meanwhile.
+pub const MAX_LOG_READS: usize = 4;
+
+/// Lines before the end of a log that one may begin with.
+pub const MAX_TAIL_LINES: u32 = 100_000;
+
 /// Problems of one spec that are shown: who has more fixes these first.
 pub const MAX_SPEC_PROBLEMS: usize = 40;
 

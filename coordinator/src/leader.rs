@@ -9,11 +9,13 @@
 
 mod agents;
 mod clients;
+mod clock;
 mod decide;
 mod event;
 mod lists;
 mod live_job;
 mod log_events;
+mod logs;
 mod members;
 mod perform;
 mod reads;
@@ -44,6 +46,7 @@ use crate::config::{Timings, ms};
 use crate::consensus::{Log, LogEvent, ProposalId};
 use crate::replication::{Directory, Failure};
 
+use clock::PatientClock;
 pub(crate) use event::{
     AgentAttach, AgentDirective, AgentHello, AgentReport, ClientRequest, DesiredWorker, Detached,
     Event, KnownMembers, MemberRequest, Note, ReplaceProgress, Reply, SliceWritten, Submission,
@@ -51,6 +54,8 @@ pub(crate) use event::{
 };
 pub(crate) use lists::{Page, SubmittedSpec};
 use live_job::LiveJob;
+use logs::LogReads;
+pub(crate) use logs::{LogFrom, LogPart, LogWanted};
 use members::{MemberStep, Membership};
 use reads::Reads;
 pub(crate) use refused::Refused;
@@ -73,6 +78,7 @@ pub(crate) struct Leader<L> {
     failure: Failure,
     timings: Timings,
     shutdown_ends_agents: bool,
+    clock: PatientClock,
     now: Moment,
     agents: BTreeMap<NodeId, AgentSession>,
     workers: BTreeMap<WorkerRef, WorkerSession>,
@@ -84,6 +90,7 @@ pub(crate) struct Leader<L> {
     /// Commands that were not accepted and must not be lost; proposed again at the next tick.
     again: Vec<(Envelope, Waiting)>,
     reads: Reads,
+    log_reads: LogReads,
     /// What came before this leader may act.
     early: Vec<Event>,
     /// Sessions of a leadership that is over.
@@ -179,7 +186,8 @@ impl<L: Log> Leader<L> {
             directory,
             membership: Membership::of(introduction),
             failure,
-            silence: SilenceDetector::new(ms(timings.silence), ms(timings.tick)),
+            silence: SilenceDetector::new(ms(timings.silence)),
+            clock: PatientClock::new(ms(timings.tick)),
             timings,
             shutdown_ends_agents,
             now: Moment::default(),
@@ -190,6 +198,7 @@ impl<L: Log> Leader<L> {
             waiting: BTreeMap::new(),
             again: Vec::new(),
             reads: Reads::default(),
+            log_reads: LogReads::default(),
             early: Vec::new(),
             parting: Parting::default(),
             deciding: BTreeSet::new(),
@@ -198,9 +207,10 @@ impl<L: Log> Leader<L> {
         }
     }
 
-    /// Takes one event at `now`, and does everything that follows from it.
+    /// Takes one event at `now`, and does everything that follows from it. Ticks come regularly; a gap means that this process
+    /// did not run.
     pub(crate) fn handle(&mut self, event: Event, now: Moment) {
-        self.now = now;
+        self.now = self.clock.at(now);
         self.hear_log();
         self.take(event);
         self.settle();
@@ -218,7 +228,11 @@ impl<L: Log> Leader<L> {
             }
             Event::Client(request) => self.client(request),
             Event::Member(request) => self.member_requested(request),
-            Event::Introduced { replica, member } => self.introduced(replica, member),
+            Event::Introduced {
+                replica,
+                member,
+                reply,
+            } => reply.give(self.introduced(replica, member)),
             Event::AgentAttach(attach) => self.agent_attaches(attach),
             Event::AgentReport {
                 node,
@@ -353,7 +367,8 @@ impl<L: Log> Leader<L> {
             self.propose(envelope, waiting);
         }
         self.look_after_members();
-        for (peer, silent_ms) in self.silence.tick(self.now) {
+        self.give_up_log_reads();
+        for (peer, silent_ms) in self.silence.lost(self.now) {
             match peer {
                 Peer::Node(node) => self.agent_silent(&node, silent_ms),
                 Peer::Worker(worker) => self.worker_silent(&worker, silent_ms),

@@ -1,4 +1,4 @@
-//! Tests on real processes: `convoy run` with its agent and its workers.
+//! Tests on real processes: `convoy run` with its agent and its workers, and clusters of coordinators and agents.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
 mod bad_input;
@@ -7,6 +7,7 @@ mod chaos;
 mod cluster;
 mod disks;
 mod examples;
+mod hosts;
 mod leaders;
 mod linearizability;
 mod machine;

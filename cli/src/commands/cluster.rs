@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use comfy_table::Table;
-use comfy_table::presets::NOTHING;
-use convoy_access::ClusterKey;
-use convoy_client::{Caller, CoordinatorAddress, CoordinatorsClient};
+use convoy_client::{CoordinatorAddress, CoordinatorsClient};
 use convoy_output::{answer, notice};
 use convoy_proto::v1;
 use serde::Serialize;
 
-use crate::arguments::{ClusterArguments, ClusterCommand, Coordinators, OutputForm};
+use super::block_on;
+use crate::arguments::{ClusterArguments, ClusterCommand, OutputForm};
+use crate::display::plain_table;
 use crate::words::grouped;
 
 /// Between two looks at a replacement.
@@ -20,20 +20,9 @@ const LOOK_PERIOD: Duration = Duration::from_millis(500);
 
 /// Runs one of the commands.
 pub(crate) fn cluster(arguments: &ClusterArguments) -> anyhow::Result<ExitCode> {
-    let client = client(&arguments.coordinators)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(perform(&client, &arguments.command))?;
+    let client = CoordinatorsClient::of(arguments.coordinators.caller()?);
+    block_on(perform(&client, &arguments.command))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn client(coordinators: &Coordinators) -> anyhow::Result<CoordinatorsClient> {
-    let key = coordinators.cluster_key.as_deref();
-    let key = key.map(ClusterKey::read).transpose()?;
-    let endpoints = coordinators.coordinators.clone().with_key(key);
-    Ok(CoordinatorsClient::of(Caller::new(endpoints)))
 }
 
 async fn perform(client: &CoordinatorsClient, command: &ClusterCommand) -> anyhow::Result<()> {
@@ -159,9 +148,7 @@ impl Shown {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(NOTHING);
-        table.set_header(["ID", "STANDING", "STATE", "MATCHED", "BUILD", "ADDRESS"]);
+        let mut table = plain_table(["ID", "STANDING", "STATE", "MATCHED", "BUILD", "ADDRESS"]);
         for member in &self.coordinators {
             let matched = member.matched.map_or_else(|| "-".to_owned(), grouped);
             table.add_row([

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{ContentArrangement, Table};
 use convoy_common::summary::{Outcome, RunSummary, SkippedSteps};
 
@@ -27,6 +27,13 @@ pub(crate) fn table(rows: &[(&'static str, String)]) -> Table {
     for (name, value) in rows {
         table.add_row([*name, value.as_str()]);
     }
+    table
+}
+
+/// A table without lines, one row of text per line however wide the terminal is, so that `grep` and `awk` can read it.
+pub(crate) fn plain_table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header);
     table
 }
 

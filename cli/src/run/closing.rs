@@ -22,18 +22,28 @@ pub(crate) fn close(
     summary_file: Option<&Path>,
     wall: Duration,
 ) -> anyhow::Result<ExitCode> {
-    let job = Some(checked.job().clone());
-    let ending = match ending {
-        Ok(ending) => ending,
+    let job = checked.job().clone();
+    match ending {
+        Ok(ending) => conclude(job, ending, &checked.folder, summary_file, wall),
         Err(error) => {
-            write_failure(job, &error, summary_file, wall);
-            return Err(error);
+            write_failure(Some(job), &error, summary_file, wall);
+            Err(error)
         }
-    };
+    }
+}
+
+/// Writes and prints how a job ended, to a reader who is in `folder`.
+pub(crate) fn conclude(
+    job: JobId,
+    ending: Ending,
+    folder: &Path,
+    summary_file: Option<&Path>,
+    wall: Duration,
+) -> anyhow::Result<ExitCode> {
     let sentence = ending.reason.lines().next().unwrap_or_default().to_owned();
-    let summary = summary::summarise(job, ending.outcome, sentence, &ending.view, wall);
+    let summary = summary::summarise(Some(job), ending.outcome, sentence, &ending.view, wall);
     let written = summary_file.map_or(Ok(()), |file| result_file::write(file, &summary));
-    answer(table(&closing_rows(&summary, &checked.folder)));
+    answer(table(&closing_rows(&summary, folder)));
     if let Some(warning) = skipped_warning(&summary) {
         notice(format_args!("warning: {warning}"));
     }

@@ -10,7 +10,7 @@ use convoy_coordinator::{Coordinator, CoordinatorSettings};
 use convoy_process::force_end_after;
 
 use super::agent::{AgentCommand, LocalAgent};
-use super::follow::{Ending, Run};
+use super::follow::{Ending, Run, WorkersAt};
 use super::interrupt::Interrupts;
 use super::leftover::wait_until_gone;
 use super::preflight::Checked;
@@ -86,7 +86,14 @@ async fn with_coordinator(
         agent.pid(),
         path_from(&checked.folder, agent.log())
     ));
-    let run = Run::new(jobs, job, watch, &mut agent, &mut interrupts, screen);
+    let run = Run::new(
+        jobs,
+        job,
+        watch,
+        WorkersAt::Agent(&mut agent),
+        &mut interrupts,
+        screen,
+    );
     let ending = run.follow().await;
     // Fails only where no thread can be started, and the limits below hold anyway.
     let _ = force_end_after(SHUTDOWN_LIMIT);

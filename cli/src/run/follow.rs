@@ -1,4 +1,4 @@
-//! A running job, followed to its end: its views, signals, and the life of the agent.
+//! A running job, followed to its end: its views, signals, and the life of the agent if it is ours.
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,12 +42,20 @@ enum Event {
     AgentExited(ExitDescription),
 }
 
+/// Who runs the workers.
+pub(crate) enum WorkersAt<'a> {
+    /// An agent of our own, which ends with the run.
+    Agent(&'a mut LocalAgent),
+    /// Nodes of a cluster, which go on without us.
+    Nodes,
+}
+
 /// A submitted job and those who matter to it.
 pub(crate) struct Run<'a> {
     jobs: JobsClient,
     job: JobId,
     watch: JobWatch,
-    agent: &'a mut LocalAgent,
+    workers: WorkersAt<'a>,
     interrupts: &'a mut Interrupts,
     screen: &'a mut Screen,
     /// The first one and when cancelling takes too long.
@@ -56,12 +64,12 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A job that `watch` watches and `agent` runs the workers of.
+    /// A job that `watch` watches.
     pub(crate) fn new(
         jobs: JobsClient,
         job: JobId,
         watch: JobWatch,
-        agent: &'a mut LocalAgent,
+        workers: WorkersAt<'a>,
         interrupts: &'a mut Interrupts,
         screen: &'a mut Screen,
     ) -> Self {
@@ -69,7 +77,7 @@ impl<'a> Run<'a> {
             jobs,
             job,
             watch,
-            agent,
+            workers,
             interrupts,
             screen,
             interrupt: None,
@@ -89,7 +97,7 @@ impl<'a> Run<'a> {
                         return self.end(outcome, reason);
                     }
                 }
-                Event::WatchEnded(reason) => return self.give_up(reason),
+                Event::WatchEnded(reason) => return self.unwatched(reason),
                 Event::AgentExited(how) => return self.agent_exited(&how).await,
                 Event::Interrupted(interrupt) => {
                     if let Some((first, _)) = self.interrupt {
@@ -117,7 +125,7 @@ impl<'a> Run<'a> {
                 Err(error) => Event::WatchEnded(error.to_string()),
             },
             interrupt = self.interrupts.next() => Event::Interrupted(interrupt),
-            how = self.agent.exited() => Event::AgentExited(how),
+            how = self.workers.exited() => Event::AgentExited(how),
             () = wait_for(overdue) => Event::CancelOverdue,
         }
     }
@@ -125,8 +133,12 @@ impl<'a> Run<'a> {
     async fn cancel(&mut self, interrupt: Interrupt) {
         self.interrupt = Some((interrupt, Instant::now() + CANCEL_LIMIT));
         let reason = interrupt.reason();
+        let again = match self.workers {
+            WorkersAt::Agent(_) => "to kill it at once",
+            WorkersAt::Nodes => "to wait no longer",
+        };
         self.screen.say(&format!(
-            "{reason}: cancelling the job; press Ctrl-C again to kill it at once"
+            "{reason}: cancelling the job; press Ctrl-C again {again}"
         ));
         if let Err(error) = self.jobs.cancel(&self.job, reason).await {
             // The limit ends it all the same.
@@ -134,15 +146,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn kill(self, interrupt: Interrupt) -> Ending {
-        self.screen.say("killing the agent and its workers");
-        if let Err(error) = self.agent.kill().await {
-            self.screen.say(&format!("{error}"));
-        }
-        let reason = format!(
-            "{}, and killed before it had ended in order",
-            interrupt.reason()
-        );
+    async fn kill(mut self, interrupt: Interrupt) -> Ending {
+        let reason = interrupt.reason();
+        let reason = match &mut self.workers {
+            WorkersAt::Agent(agent) => {
+                self.screen.say("killing the agent and its workers");
+                if let Err(error) = agent.kill().await {
+                    self.screen.say(&format!("{error}"));
+                }
+                format!("{reason}, and killed before it had ended in order")
+            }
+            WorkersAt::Nodes => format!(
+                "{reason}, and not waited for until it ended: `convoy describe {}` tells whether it did",
+                self.job
+            ),
+        };
         self.end(Outcome::Cancelled, reason)
     }
 
@@ -156,8 +174,21 @@ impl<'a> Run<'a> {
             let reason = self.view.reason.clone();
             return self.end(outcome, reason);
         }
-        let (pid, log) = (self.agent.pid(), self.agent.log().to_path_buf());
-        let reason = agent_reason(pid, how, &log, &last_lines(&log));
+        let reason = match &self.workers {
+            WorkersAt::Agent(agent) => {
+                let (pid, log) = (agent.pid(), agent.log());
+                agent_reason(pid, how, log, &last_lines(log))
+            }
+            WorkersAt::Nodes => how.to_string(),
+        };
+        self.give_up(reason)
+    }
+
+    fn unwatched(self, mut reason: String) -> Ending {
+        match self.workers {
+            WorkersAt::Agent(_) => {}
+            WorkersAt::Nodes => reason += "; the job may go on all the same",
+        }
         self.give_up(reason)
     }
 
@@ -176,6 +207,16 @@ impl<'a> Run<'a> {
             outcome,
             reason,
             interrupt,
+        }
+    }
+}
+
+impl WorkersAt<'_> {
+    /// How our agent ended, once it has.
+    async fn exited(&mut self) -> ExitDescription {
+        match self {
+            Self::Agent(agent) => agent.exited().await,
+            Self::Nodes => std::future::pending().await,
         }
     }
 }

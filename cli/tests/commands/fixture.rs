@@ -50,6 +50,22 @@ pub(crate) struct Ran {
     pub(crate) err: String,
 }
 
+impl Ran {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self {
+            code: status.code(),
+            out: text(stdout),
+            err: text(stderr),
+        }
+    }
+}
+
 /// A folder of its own for each test.
 pub(crate) struct Place {
     folder: TempDir,
@@ -95,24 +111,21 @@ impl Place {
 
     /// Runs `convoy` in the folder.
     pub(crate) fn convoy(&self, arguments: &[&str]) -> Ran {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = Command::new(env!("CARGO_BIN_EXE_convoy"))
+        Ran::of(&mut self.command(arguments))
+    }
+
+    /// `convoy` in the folder, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_convoy"));
+        command
             .args(arguments)
             .current_dir(self.path())
             // What a user may have set must not show.
             .env_remove("CONVOY_LOG")
-            .env("RUST_BACKTRACE", "1")
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ran {
-            code: status.code(),
-            out: text(stdout),
-            err: text(stderr),
-        }
+            .env_remove("CONVOY_COORDINATORS")
+            .env_remove("CONVOY_CLUSTER_KEY")
+            .env("RUST_BACKTRACE", "1");
+        command
     }
 
     /// Runs it and expects this exit code and exactly this on standard error.

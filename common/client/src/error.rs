@@ -118,6 +118,15 @@ impl ClientError {
         }
     }
 
+    /// Whether a coordinator that leads says that there is no such thing.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => *code == Code::NotFound,
+            Self::Unreachable(_) | Self::Lost { .. } | Self::Malformed { .. } => false,
+        }
+    }
+
     /// Whether trying again may help.
     #[must_use]
     pub fn is_connection_loss(&self) -> bool {

@@ -86,7 +86,7 @@ where
     Attempt: Future<Output = Result<T, Failure>>,
 {
     let deadline = Instant::now() + limit;
-    let mut search = Search::new(endpoints.addresses(), endpoints.leader());
+    let mut search = Search::new(&endpoints.in_turn(), endpoints.leader());
     let mut sent_any = false;
     loop {
         match search.next(random_u64()) {
@@ -105,7 +105,10 @@ where
                     Err(_) => (Answer::Silence, true),
                 };
                 tracing::debug!(%address, ?answer, operation = operation.what, "asked in vain");
-                endpoints.forget(&address);
+                match &answer {
+                    Answer::Follower { .. } => endpoints.forget(&address),
+                    Answer::Lost { .. } | Answer::Silence => endpoints.lost(&address),
+                }
                 search.answered(&address, answer);
                 sent_any |= sent;
                 if Instant::now() >= deadline {

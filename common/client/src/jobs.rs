@@ -1,4 +1,4 @@
-//! Calls of the command line: submit, watch, cancel, describe.
+//! Calls of the command line about jobs and nodes.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::error::ClientError;
 use crate::watch::JobWatch;
 
 /// A call answered by a healthy leader takes milliseconds; this leaves time for a leader change.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Calls about jobs, to whoever leads. Each is tried again when the leader is gone; a submission or cancellation repeated so
 /// runs once. Clones are one client.
 #[derive(Clone, Debug)]
 pub struct JobsClient {
-    caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 impl JobsClient {
@@ -39,7 +39,8 @@ impl JobsClient {
         Self { caller }
     }
 
-    /// Submits a job to run on exactly `workers` workers. `spec_json` is the checked spec with absolute paths.
+    /// Submits a job to run on exactly `workers` workers. `spec_json` is the checked spec; its relative paths
+    /// start from the work folders of the nodes that run it.
     ///
     /// # Errors
     /// If the leader refuses the job, with its reason, or can't be found.
@@ -127,6 +128,72 @@ impl JobsClient {
             .await
     }
 
+    /// All jobs in the order of their submission, or only those that are not over.
+    ///
+    /// # Errors
+    /// If the leader can't be found.
+    pub async fn list_jobs(&self, open_only: bool) -> Result<Vec<v1::JobSummary>, ClientError> {
+        let mut jobs: Vec<v1::JobSummary> = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let request = v1::ListJobsRequest {
+                open_only,
+                after_number: jobs.last().map_or(0, |last| last.number),
+            };
+            let list = |connection| async move { stub(connection).list_jobs(request).await };
+            let page = self.caller.ask("list the jobs", CALL_LIMIT, list).await?;
+            // An empty page that promises more would be asked for again without end.
+            let more = page.more && !page.jobs.is_empty();
+            jobs.extend(page.jobs);
+            if !more {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// All nodes by their ids.
+    ///
+    /// # Errors
+    /// If the leader can't be found.
+    pub async fn list_nodes(&self) -> Result<Vec<v1::NodeView>, ClientError> {
+        let mut nodes: Vec<v1::NodeView> = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let after = nodes.last().map(|last| last.node_id.clone());
+            let request = v1::ListNodesRequest {
+                after_node_id: after.unwrap_or_default(),
+            };
+            let list = |connection| {
+                let request = request.clone();
+                async move { stub(connection).list_nodes(request).await }
+            };
+            let page = self.caller.ask("list the nodes", CALL_LIMIT, list).await?;
+            let more = page.more && !page.nodes.is_empty();
+            nodes.extend(page.nodes);
+            if !more {
+                break;
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// What was submitted.
+    ///
+    /// # Errors
+    /// If there is no such job, or the leader can't be found.
+    pub async fn spec(&self, job: &JobId) -> Result<v1::JobSpecReply, ClientError> {
+        let spec = |connection| {
+            let job_id = job.to_string();
+            async move {
+                stub(connection)
+                    .job_spec(v1::JobSpecRequest { job_id })
+                    .await
+            }
+        };
+        self.caller
+            .ask("show the job's spec", CALL_LIMIT, spec)
+            .await
+    }
+
     /// The job as it is now, and again after each change; goes on at the new leader when there is another.
     ///
     /// # Errors
@@ -136,6 +203,9 @@ impl JobsClient {
     }
 }
 
-fn stub(connection: Connection) -> Stub<Connection> {
+/// Pages of a list that are read: a coordinator that shows more has no end.
+const MAX_PAGES: u32 = 1_000;
+
+pub(crate) fn stub(connection: Connection) -> Stub<Connection> {
     Stub::new(connection).max_decoding_message_size(MAX_MESSAGE_BYTES)
 }

@@ -18,6 +18,7 @@ mod error;
 mod find;
 mod jobs;
 mod link;
+mod logs;
 mod random;
 mod search;
 mod session;
@@ -36,6 +37,7 @@ pub use endpoints::{Endpoints, InvalidEndpoints};
 pub use error::{ClientError, Unreachable};
 pub use jobs::JobsClient;
 pub use link::{Link, LinkEvent};
+pub use logs::LogFrom;
 pub use random::random_u64;
 pub use session::{
     AgentSession, HEARTBEAT_PERIOD, Reporter, Session, SessionClosed, WorkerSession,

@@ -56,7 +56,8 @@ pub struct AgentConfig {
     #[serde(default)]
     #[garde(skip)]
     pub labels: BTreeMap<String, String>,
-    /// Folder for specs and, unless `log_dir` is set, logs; one folder per job below it.
+    /// Folder for specs and, unless `log_dir` is set, logs; one folder per job below it. Relative paths of a job that was
+    /// submitted start here.
     #[schemars(length(min = 1))]
     #[garde(custom(file_path))]
     pub work_dir: PathBuf,

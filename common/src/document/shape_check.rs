@@ -6,8 +6,8 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::finding::{Finding, Findings, quoted};
 use super::key_path::KeyPath;
-use super::nearest::nearest;
 use super::shape::{Field, OnlyWith, Shape};
+use crate::nearest::nearest;
 
 /// Everything in which `document` differs from `root`.
 pub(super) fn check_shape(document: &DeTable<'_>, root: &Shape) -> Findings {

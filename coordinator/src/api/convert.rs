@@ -2,6 +2,7 @@
 
 mod incoming;
 mod lists;
+mod logs;
 mod outgoing;
 
 pub(super) use incoming::{
@@ -9,4 +10,5 @@ pub(super) use incoming::{
     worker_report,
 };
 pub(super) use lists::{jobs, nodes, submitted_spec};
+pub(super) use logs::{parse_wanted as log_wanted, part as log_part};
 pub(super) use outgoing::{agent_directive, job_view, status, worker_directive};

@@ -44,6 +44,7 @@ impl<L: Log> Leader<L> {
             read @ (ClientRequest::Describe { .. }
             | ClientRequest::Watch { .. }
             | ClientRequest::Spec { .. }
+            | ClientRequest::ReadLog { .. }
             | ClientRequest::ListJobs { .. }
             | ClientRequest::ListNodes { .. }) => self.read(read),
         }
@@ -59,6 +60,7 @@ impl<L: Log> Leader<L> {
                 reply.give(self.newest_view(job, watch::Sender::subscribe));
             }
             ClientRequest::Spec { job, reply } => reply.give(self.submitted_spec(job)),
+            ClientRequest::ReadLog { wanted, reply } => self.read_log(wanted, reply),
             ClientRequest::ListJobs {
                 open_only,
                 after,
@@ -78,7 +80,7 @@ impl<L: Log> Leader<L> {
         job: JobId,
         take: impl FnOnce(&watch::Sender<NumberedView>) -> T,
     ) -> Result<T, Refused> {
-        // A new leader makes a view when it is first asked for.
+        // A view is made when it is asked for.
         self.publish_now(&job);
         self.views
             .newest(&job)
@@ -100,8 +102,6 @@ impl<L: Log> Leader<L> {
             ) => Err(Refused::SequenceReused { outcome }),
             Err(refusal) => Err(Refused::State(refusal)),
         };
-        // A new job has a view before anyone can ask for it.
-        self.publish_changed();
         reply.give(answer);
     }
 }

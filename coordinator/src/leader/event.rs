@@ -20,7 +20,7 @@ use convoy_state_machine::version::ClusterVersion;
 use convoy_state_machine::view::{JobSummary, NodeView};
 use tokio::sync::{oneshot, watch};
 
-use super::{NumberedView, Outbound, Page, Refused, SessionId, SubmittedSpec};
+use super::{LogPart, LogWanted, NumberedView, Outbound, Page, Refused, SessionId, SubmittedSpec};
 use crate::consensus::LogEvent;
 
 /// Everything that can happen.
@@ -30,10 +30,11 @@ pub(crate) enum Event {
     Log(Vec<LogEvent>),
     Client(ClientRequest),
     Member(MemberRequest),
-    /// Another coordinator says who it is.
+    /// Another coordinator says who it is; one that is too old for the cluster is refused.
     Introduced {
         replica: MemberId,
         member: Member,
+        reply: Reply<()>,
     },
     AgentAttach(AgentAttach),
     AgentReport {
@@ -73,8 +74,8 @@ impl Event {
             Self::Member(request) => request.refuse(why),
             Self::AgentAttach(attach) => attach.reply.give(Err(why)),
             Self::WorkerAttach(attach) => attach.reply.give(Err(why)),
+            Self::Introduced { reply, .. } => reply.give(Err(why)),
             Self::Log(_)
-            | Self::Introduced { .. }
             | Self::AgentReport { .. }
             | Self::AgentDetached { .. }
             | Self::WorkerReport { .. }
@@ -120,6 +121,10 @@ pub(crate) enum ClientRequest {
         job: JobId,
         reply: Reply<SubmittedSpec>,
     },
+    ReadLog {
+        wanted: LogWanted,
+        reply: Reply<LogPart>,
+    },
     ListJobs {
         open_only: bool,
         after: u64,
@@ -139,6 +144,7 @@ impl ClientRequest {
             Self::Describe { reply, .. } => reply.give(Err(why)),
             Self::Watch { reply, .. } => reply.give(Err(why)),
             Self::Spec { reply, .. } => reply.give(Err(why)),
+            Self::ReadLog { reply, .. } => reply.give(Err(why)),
             Self::ListJobs { reply, .. } => reply.give(Err(why)),
             Self::ListNodes { reply, .. } => reply.give(Err(why)),
         }
@@ -251,6 +257,11 @@ pub(crate) enum AgentReport {
     Leaving {
         reason: String,
     },
+    LogRead {
+        request: u64,
+        /// Or why there is nothing.
+        part: Result<LogPart, String>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -258,6 +269,7 @@ pub(crate) enum AgentDirective {
     Welcome { term: u64 },
     Desired(Vec<DesiredWorker>),
     Shutdown { reason: String },
+    ReadLog { request: u64, wanted: LogWanted },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -105,7 +105,7 @@ impl<L: Log> Leader<L> {
         &mut self,
         worker: &WorkerRef,
         attempt: Attempt,
-        answer: impl FnOnce(&mut Forming) -> Result<Next, Disagreement>,
+        answer: impl FnOnce(&mut Forming) -> Result<Next, Box<Disagreement>>,
     ) {
         let live = self.live.entry(worker.job.clone()).or_default();
         let next = live.forming.as_mut().map(answer);
@@ -117,7 +117,7 @@ impl<L: Log> Leader<L> {
         &mut self,
         worker: &WorkerRef,
         attempt: Attempt,
-        next: Option<Result<Next, Disagreement>>,
+        next: Option<Result<Next, Box<Disagreement>>>,
     ) {
         match next {
             None => tracing::info!(%worker, %attempt, "answer not used: no attempt is going on"),

@@ -1,6 +1,8 @@
 //! Stories about one leader, told event by event; time passes only when a story says so.
 
 mod clients;
+mod fingerprints;
+mod logs;
 mod scene;
 mod standing;
 
@@ -52,6 +54,23 @@ fn leader_that_did_not_run_itself_calls_nobody_silent() {
     scene.jump_ms(60_000);
     assert_eq!(scene.phase(), JobPhase::Training);
     scene.pass_ms(2_000, &[0, 1]);
+    assert_eq!(scene.phase(), JobPhase::Training);
+}
+
+#[test]
+fn leader_that_did_not_run_itself_extends_every_deadline() {
+    let mut scene = Scene::placed();
+    scene.jump_ms(600_000);
+    assert_eq!(scene.phase(), JobPhase::Forming, "nobody had to attach");
+    scene.attach(0);
+    scene.attach(1);
+    let attempt = scene.stop_attempt(0);
+    scene.stopped(0, attempt);
+    scene.jump_ms(600_000);
+    assert_eq!(scene.phase(), JobPhase::Forming, "nobody had to answer");
+    scene.stopped(1, attempt);
+    scene.ready(0, attempt);
+    scene.ready(1, attempt);
     assert_eq!(scene.phase(), JobPhase::Training);
 }
 

@@ -7,15 +7,17 @@ use std::time::Duration;
 use anyhow::Context;
 use convoy_client::{AgentSide, Link, LinkEvent, Reporter};
 use convoy_common::ids::WorkerRef;
+use convoy_common::limits::MAX_LOG_READS;
 use convoy_process::force_end_after;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive;
 use convoy_proto::v1::agent_report::Report;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::life::{Workplace, live};
+use crate::log_part;
 use crate::roster::{Action, Assignment, Obituary, Roster, Started};
 use crate::settings::Settings;
 use crate::wire;
@@ -30,6 +32,8 @@ enum Event {
     Link(LinkEvent<AgentSide>),
     Started(Started),
     Ended(Obituary),
+    /// A part of a log was read, or could not be.
+    LogRead(Report),
     Leave(Departure),
 }
 
@@ -45,7 +49,10 @@ struct Agent {
     /// How to begin the end of each life.
     stops: BTreeMap<WorkerRef, oneshot::Sender<()>>,
     reporter: Option<Reporter<AgentSide>>,
-    lives: mpsc::UnboundedSender<Event>,
+    /// What happens to lives and reads of logs.
+    events: mpsc::UnboundedSender<Event>,
+    /// One for each read of a log that may be under way.
+    log_reads: Arc<Semaphore>,
     departure: Option<Departure>,
 }
 
@@ -60,19 +67,20 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         reach_limit,
         workplace,
     } = settings;
-    let (lives, mut from_lives) = mpsc::unbounded_channel();
+    let (events, mut inbox) = mpsc::unbounded_channel();
     let mut link = Link::start(workplace.endpoints.clone(), hello, reach_limit);
     let mut agent = Agent {
         workplace: Arc::new(workplace),
         roster: Roster::new(slots),
         stops: BTreeMap::new(),
         reporter: None,
-        lives,
+        events,
+        log_reads: Arc::new(Semaphore::new(MAX_LOG_READS)),
         departure: None,
     };
     let departure = loop {
         let event = tokio::select! {
-            Some(event) = from_lives.recv() => event,
+            Some(event) = inbox.recv() => event,
             event = link.next() => Event::Link(event),
             _ = terminate.recv() => Event::Leave(signalled("SIGTERM")),
             _ = interrupt.recv() => Event::Leave(signalled("SIGINT")),
@@ -107,6 +115,10 @@ impl Agent {
                 tracing::info!(worker = %obituary.worker, pid = obituary.pid, how = obituary.how, "ended");
                 self.stops.remove(&obituary.worker);
                 self.roster.ended(obituary)
+            }
+            Event::LogRead(report) => {
+                self.report(report).await;
+                Vec::new()
             }
             Event::Leave(departure) => self.leave(departure).await,
         };
@@ -159,6 +171,10 @@ impl Agent {
                     .await
                 }
             },
+            Directive::ReadLog(v1::ReadLog { request, what }) => {
+                self.read_log(request, what);
+                Vec::new()
+            }
             Directive::Shutdown(v1::Shutdown { reason }) => {
                 self.leave(Departure {
                     reason,
@@ -202,7 +218,7 @@ impl Agent {
         let (stop, stopped) = oneshot::channel();
         self.stops.insert(assignment.worker.clone(), stop);
         let workplace = Arc::clone(&self.workplace);
-        let events = self.lives.clone();
+        let events = self.events.clone();
         tokio::spawn(async move {
             // The agent receives until every life has ended.
             let tell = |event| drop(events.send(event));
@@ -211,6 +227,28 @@ impl Agent {
             })
             .await;
             tell(Event::Ended(obituary));
+        });
+    }
+
+    /// Reads on a thread of its own, since a disk may be slow; the answer is reported when it is there.
+    fn read_log(&self, request: u64, what: Option<v1::ReadLogRequest>) {
+        let Ok(reading) = Arc::clone(&self.log_reads).try_acquire_owned() else {
+            let busy = format!("its agent reads {MAX_LOG_READS} logs already");
+            // The agent receives as long as it sends.
+            return drop(
+                self.events
+                    .send(Event::LogRead(wire::log_read(request, Err(busy)))),
+            );
+        };
+        let (workplace, events) = (Arc::clone(&self.workplace), self.events.clone());
+        tokio::task::spawn_blocking(move || {
+            let part = wire::parse_log_wanted(what).map_err(|error| error.to_string());
+            let part = part.and_then(|(worker, from)| {
+                let folder = workplace.logs_of(&worker.job);
+                log_part::read(&folder, &worker, from).map_err(|error| error.to_string())
+            });
+            drop(events.send(Event::LogRead(wire::log_read(request, part))));
+            drop(reading);
         });
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     /// Device slots: how many workers may run here at once.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SLOTS)), required_unless_present = "config")]
     slots: Option<u32>,
-    /// Folder for specs and logs, one folder per job below it.
+    /// Folder for specs and logs, one folder per job below it; relative paths of a job that was submitted start here.
     #[arg(long, required_unless_present = "config")]
     work_dir: Option<PathBuf>,
     /// Address at which other nodes reach the workers of this one, and on which they listen.

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use convoy_client::Endpoints;
-use convoy_common::ids::WorkerRef;
+use convoy_common::ids::{JobId, WorkerRef};
 use convoy_common::spec::JobSpec;
 use convoy_process::{
     Child, ExitDescription, MissingSibling, Signal, SpawnError, Spawner, sibling_binary,
@@ -28,7 +28,7 @@ const WORKER_BINARY: &str = "convoy-worker";
 #[derive(Debug)]
 pub(crate) struct Workplace {
     pub(crate) spawner: Spawner,
-    /// Absolute, since workers are told paths below it.
+    /// Absolute, since workers are told paths below it. Relative paths of a job's spec start here.
     pub(crate) work_dir: PathBuf,
     /// Absolute; the logs of a job are below its work folder if this is not set.
     pub(crate) log_dir: Option<PathBuf>,
@@ -39,6 +39,16 @@ pub(crate) struct Workplace {
     /// Between SIGTERM and SIGKILL.
     pub(crate) stop_grace: Duration,
     pub(crate) preflight: Preflight,
+}
+
+impl Workplace {
+    /// The folder of a job's logs, which need not be there.
+    pub(crate) fn logs_of(&self, job: &JobId) -> PathBuf {
+        match &self.log_dir {
+            Some(log_dir) => log_dir.join(job.as_str()),
+            None => self.work_dir.join(job.as_str()).join("logs"),
+        }
+    }
 }
 
 /// How workers reach each other.
@@ -176,13 +186,11 @@ fn stillborn(worker: &WorkerRef, error: LaunchError) -> Obituary {
 }
 
 async fn launch(workplace: &Workplace, assignment: &Assignment) -> Result<Running, LaunchError> {
-    let spec = JobSpec::from_json(&assignment.spec_json)?;
+    let mut spec = JobSpec::from_json(&assignment.spec_json)?;
+    spec.resolve_paths(&workplace.work_dir);
     let environment = environment(&spec);
     let folder = workplace.work_dir.join(assignment.worker.job.as_str());
-    let logs = match &workplace.log_dir {
-        Some(log_dir) => log_dir.join(assignment.worker.job.as_str()),
-        None => folder.join("logs"),
-    };
+    let logs = workplace.logs_of(&assignment.worker.job);
     convoy_files::ensure_folder(&folder)?;
     convoy_files::ensure_folder(&logs)?;
     let program = match &workplace.worker_binary {
@@ -194,8 +202,9 @@ async fn launch(workplace: &Workplace, assignment: &Assignment) -> Result<Runnin
         .ensure(&workplace.spawner, &program, &environment, &logs)
         .await?;
     let spec_file = folder.join("spec.json");
+    let spec_json = spec.to_json()?;
     convoy_files::replace(&spec_file, |file| {
-        io::Write::write_all(file, assignment.spec_json.as_bytes())
+        io::Write::write_all(file, spec_json.as_bytes())
     })?;
 
     // From here on nothing waits: a cancelled launch can't leave a process that nobody knows of.

@@ -25,7 +25,7 @@ impl LogFile {
     /// Opens `worker-<id>.log` in `folder`; a later life takes `worker-<id>.i<incarnation>.log`, so that the file of the
     /// life before stays whole.
     pub(crate) fn open(folder: &Path, worker: &WorkerRef) -> io::Result<Self> {
-        let path = folder.join(format!("worker-{}.log", worker.worker));
+        let path = first_life(folder, worker);
         match OpenOptions::new().append(true).create_new(true).open(&path) {
             Ok(file) => Ok(Self {
                 path,
@@ -33,8 +33,7 @@ impl LogFile {
                 start: 0,
             }),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let name = format!("worker-{}.i{}.log", worker.worker, worker.incarnation);
-                Self::open_at(folder.join(name))
+                Self::open_at(later_life(folder, worker))
             }
             Err(error) => Err(error),
         }
@@ -59,6 +58,28 @@ impl LogFile {
             Err(error) => vec![format!("(cannot read {}: {error})", self.path.display())],
         }
     }
+}
+
+/// Where the log of `worker` lies in `folder`, if it has one.
+pub(crate) fn find(folder: &Path, worker: &WorkerRef) -> Option<PathBuf> {
+    // A first life has no file of this name.
+    let paths = [later_life(folder, worker), first_life(folder, worker)];
+    // Not where a link leads to, which a worker may have put there.
+    let is_log = |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| found.is_file());
+    paths.into_iter().find(is_log)
+}
+
+fn first_life(folder: &Path, worker: &WorkerRef) -> PathBuf {
+    folder.join(format!("worker-{}.log", worker.worker))
+}
+
+fn later_life(folder: &Path, worker: &WorkerRef) -> PathBuf {
+    let WorkerRef {
+        worker,
+        incarnation,
+        ..
+    } = worker;
+    folder.join(format!("worker-{worker}.i{incarnation}.log"))
 }
 
 /// The end of the file, and whether it begins within a line.

@@ -13,6 +13,7 @@ mod arguments;
 mod interface;
 mod life;
 mod log_file;
+mod log_part;
 mod memory;
 mod preflight;
 mod roster;

@@ -71,6 +71,50 @@ fn follower_names_the_leader_to_whoever_proposes() {
 }
 
 #[test]
+fn broken_connections_of_the_leader_bring_another_at_once() {
+    let mut group = Group::led(3);
+    group.write(1, "a");
+    group.cut(1);
+    for id in [2, 3] {
+        group.member(id).replica.connection_lost(ReplicaId(1));
+    }
+    group.pass(1);
+    assert!(group.is_leader(2), "the first by its id");
+    group.assert_applied(&[2], &["a"]);
+}
+
+#[test]
+fn voter_whose_log_is_too_old_leaves_its_turn_to_the_next() {
+    let mut group = Group::led(3);
+    group.cut(2);
+    group.write(1, "a");
+    group.mend(2);
+    group.cut(1);
+    for id in [2, 3] {
+        group.member(id).replica.connection_lost(ReplicaId(1));
+    }
+    group.pass(3);
+    assert!(group.is_leader(3));
+    group.assert_applied(&[3], &["a"]);
+}
+
+#[test]
+fn broken_connection_of_a_leader_that_lives_changes_nothing() {
+    let mut group = Group::led(3);
+    let term = group.member(1).replica.role().term();
+    group.member(2).replica.connection_lost(ReplicaId(1));
+    // Of another that does not lead it says nothing at all.
+    group.member(3).replica.connection_lost(ReplicaId(2));
+    group.pass(2 * ELECTION_TICKS);
+    assert!(group.is_leader(1));
+    let leader = Some(ReplicaId(1));
+    for id in [2, 3] {
+        let role = group.member(id).replica.role();
+        assert_eq!(role, Role::Follower { term, leader }, "{id}");
+    }
+}
+
+#[test]
 fn leader_change_rejects_proposals_in_flight() {
     let mut group = Group::led(3);
     group.cut(1);

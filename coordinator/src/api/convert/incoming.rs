@@ -17,6 +17,7 @@ use convoy_state_machine::spec::StoredSpec;
 use convoy_wire::{self as words, MalformedMessage};
 use tonic::Status;
 
+use super::logs;
 use crate::leader::{
     AgentHello, AgentReport, Note, SliceWritten, Submission, WorkerHello, WorkerReport,
 };
@@ -24,7 +25,7 @@ use crate::leader::{
 /// Bytes of a SHA-256 or BLAKE3.
 const DIGEST_BYTES: usize = 32;
 
-fn malformed(error: MalformedMessage) -> Status {
+pub(super) fn malformed(error: MalformedMessage) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
@@ -140,6 +141,10 @@ pub(in crate::api) fn agent_report(message: v1::AgentReport) -> Result<AgentRepo
                 },
             },
             FromAgent::Leaving(v1::AgentLeaving { reason }) => AgentReport::Leaving { reason },
+            FromAgent::LogRead(v1::LogRead { request, outcome }) => AgentReport::LogRead {
+                request,
+                part: logs::outcome(outcome.ok_or_else(|| missing("outcome"))?)?,
+            },
         },
     )
 }

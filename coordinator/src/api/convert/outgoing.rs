@@ -4,6 +4,7 @@ use convoy_common::ids::JobId;
 use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive as ToAgent;
 use convoy_proto::v1::worker_directive::Directive as ToWorker;
+use convoy_state_machine::Refusal;
 use convoy_state_machine::job::PhaseName;
 use convoy_state_machine::records::{Checkpoint, Evaluation, Member, Progress, Slice};
 use convoy_state_machine::view::{WorkerStage, WorkerView};
@@ -11,6 +12,7 @@ use convoy_wire as words;
 use convoy_wire::redirect::Redirect;
 use tonic::Status;
 
+use super::logs;
 use crate::leader::{AgentDirective, DesiredWorker, NumberedView, Refused, WorkerDirective};
 
 pub(in crate::api) fn status(refused: &Refused) -> Status {
@@ -24,7 +26,9 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             let leader = leader.clone();
             Redirect { leader }.undecided_status()
         }
-        Refused::NoSuchJob { .. } => Status::not_found(text),
+        Refused::NoSuchJob { .. } | Refused::State(Refusal::UnknownJob { .. }) => {
+            Status::not_found(text)
+        }
         Refused::Invalid(_) | Refused::SequenceReused { .. } => Status::invalid_argument(text),
         Refused::Slow { .. } | Refused::DiskFull { .. } => Status::resource_exhausted(text),
         // Who was silent comes back: it was paused or cut off, and its next session begins anew.
@@ -32,9 +36,12 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             Status::unavailable(text)
         }
         Refused::Replaced { .. } => Status::aborted(text),
-        Refused::State(_) | Refused::Protocol { .. } | Refused::Change(_) => {
-            Status::failed_precondition(text)
-        }
+        Refused::State(_)
+        | Refused::Protocol { .. }
+        | Refused::Build(_)
+        | Refused::Change(_)
+        | Refused::NodeAway { .. }
+        | Refused::NoLog { .. } => Status::failed_precondition(text),
     }
 }
 
@@ -45,6 +52,10 @@ pub(in crate::api) fn agent_directive(directive: AgentDirective) -> v1::AgentDir
             workers: workers.into_iter().map(assignment).collect(),
         }),
         AgentDirective::Shutdown { reason } => ToAgent::Shutdown(v1::Shutdown { reason }),
+        AgentDirective::ReadLog { request, wanted } => ToAgent::ReadLog(v1::ReadLog {
+            request,
+            what: Some(logs::wanted(&wanted)),
+        }),
     };
     v1::AgentDirective {
         directive: Some(directive),

@@ -163,6 +163,21 @@ impl Session {
         }
     }
 
+    /// Asks for part of a log, and waits for the answer.
+    pub(crate) async fn read_log(&mut self, what: v1::ReadLogRequest) -> v1::log_read::Outcome {
+        let request = 77;
+        let what = Some(what);
+        self.say(Directive::ReadLog(v1::ReadLog { request, what }))
+            .await;
+        match self.report().await {
+            Some(Report::LogRead(read)) => {
+                assert_eq!(read.request, request);
+                read.outcome.expect("an outcome")
+            }
+            other => panic!("{other:?} instead of part of a log"),
+        }
+    }
+
     pub(crate) async fn leaving(&mut self) -> String {
         match self.report().await {
             Some(Report::Leaving(leaving)) => leaving.reason,

@@ -5,5 +5,6 @@
 mod configured;
 mod coordinator;
 mod leaving;
+mod logs;
 mod processes;
 mod workers;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use convoy_common::spec::JobSpec;
 use convoy_proto::PROTOCOL_VERSION;
 use convoy_proto::v1::agent_report::Report;
 
@@ -58,7 +59,8 @@ async fn worker_gets_its_arguments_environment_and_spec() {
         exited.last_lines,
         [arguments.as_str(), "threads 3 passive, hello"]
     );
-    assert_eq!(fs::read_to_string(spec).unwrap(), assigned.spec_json);
+    let read = JobSpec::from_json(&fs::read_to_string(spec).unwrap()).unwrap();
+    assert_eq!(read, JobSpec::from_json(&assigned.spec_json).unwrap());
 }
 
 #[tokio::test]

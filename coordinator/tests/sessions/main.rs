@@ -1,6 +1,9 @@
 //! A coordinator over real gRPC, with an agent and workers that only talk.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
+mod logs;
+mod queue;
+
 use std::time::Duration;
 
 use convoy_access::{Access, ClusterKey};
