@@ -182,6 +182,17 @@ impl Coordinators {
         }
     }
 
+    /// Makes one stand still, with all its connections open.
+    pub fn pause(&mut self, id: u64) {
+        self.assert_runs(id);
+        signal(self.pid(id), "STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self, id: u64) {
+        signal(self.pid(id), "CONT");
+    }
+
     /// Ends one with SIGTERM, as whoever restarts it does, and waits for its end.
     pub fn terminate(&mut self, id: u64) -> ExitStatus {
         self.assert_runs(id);

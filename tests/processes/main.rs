@@ -3,8 +3,13 @@
 
 mod bad_input;
 mod benchmarks;
+mod chaos;
+mod cluster;
+mod disks;
 mod examples;
 mod hosts;
+mod leaders;
+mod linearizability;
 mod machine;
 mod secrets;
 mod several_hosts;

@@ -211,5 +211,6 @@ fn progress(progress: &Progress) -> v1::Progress {
         other_seconds: progress.other_seconds,
         skipped_steps: progress.skipped_steps.iter().map(|step| step.0).collect(),
         skipped: progress.skipped,
+        coordinator_waits: progress.coordinator_waits,
     }
 }
