@@ -1,10 +1,12 @@
-//! `convoy bench`: figures beside PyTorch's, on this machine.
+//! `convoy bench`: figures beside those of others, on this machine.
 //!
-//! This process only conducts: contenders are [`group`]s of processes that take turns, so that whatever disturbs the machine
-//! disturbs all of them. Ours are hidden commands of `convoy-worker`, the others Python scripts that stand beside this file.
+//! Contenders take turns, so that whatever disturbs the machine disturbs all of them. Beside PyTorch this process only
+//! conducts: contenders are [`group`]s of processes, ours hidden commands of `convoy-worker`, the others Python scripts that
+//! stand beside this file. Beside etcd ([`coordinator`]) it is the client of both.
 
 mod allreduce;
 mod arguments;
+mod coordinator;
 mod group;
 mod machine;
 mod python;
@@ -34,6 +36,8 @@ pub(crate) fn bench(command: &BenchCommand) -> anyhow::Result<ExitCode> {
         let measure = async {
             match command {
                 BenchCommand::Allreduce(arguments) => allreduce::run(arguments, &spawner).await,
+                BenchCommand::Coordinator(arguments) => coordinator::run(arguments, &spawner).await,
+                BenchCommand::Member(arguments) => Err(coordinator::become_member(arguments)),
                 BenchCommand::Train(arguments) => train::run(arguments, &spawner).await,
             }
         };

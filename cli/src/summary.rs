@@ -43,6 +43,7 @@ pub(crate) fn summarise(
             count: progress.skipped,
             first: progress.skipped_steps,
         },
+        coordinator_waits: progress.coordinator_waits,
         test_accuracy: evaluation
             .filter(|e| e.samples > 0)
             .map(|e| e.correct as f64 / e.samples as f64),

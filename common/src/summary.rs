@@ -27,6 +27,9 @@ pub struct RunSummary {
     /// Steps whose gradients were not finite.
     #[serde(default)]
     pub skipped_steps: SkippedSteps,
+    /// How often workers that trained had to wait for the coordinators; 0 unless these stopped taking reports for long.
+    #[serde(default)]
+    pub coordinator_waits: u64,
     /// Share of the test split that the final weights classify correctly, 0 to 1.
     pub test_accuracy: Option<f64>,
     /// Mean loss over the test split with the final weights.
@@ -82,6 +85,7 @@ mod tests {
                 count: 2,
                 first: vec![7, 9],
             },
+            coordinator_waits: 4,
             test_accuracy: Some(0.875),
             test_loss: None,
             wall_seconds: 12.5,
@@ -103,6 +107,7 @@ mod tests {
             "epochs": 3,
             "steps": 1404,
             "skipped_steps": { "count": 2, "first": [7, 9] },
+            "coordinator_waits": 4,
             "test_accuracy": 0.875,
             "test_loss": null,
             "wall_seconds": 12.5,
@@ -128,8 +133,11 @@ mod tests {
     #[test]
     fn a_summary_of_an_earlier_version_can_be_read() {
         let mut json = serde_json::to_value(cancelled()).unwrap();
-        json.as_object_mut().unwrap().remove("skipped_steps");
+        for key in ["skipped_steps", "coordinator_waits"] {
+            json.as_object_mut().unwrap().remove(key);
+        }
         let read: RunSummary = serde_json::from_value(json).unwrap();
         assert_eq!(read.skipped_steps, SkippedSteps::default());
+        assert_eq!(read.coordinator_waits, 0);
     }
 }

@@ -24,9 +24,10 @@ use convoy_wire::redirect::Redirect;
 use futures::stream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::leader::{ClientRequest, Event, Refused, Reply, SessionId};
@@ -76,8 +77,9 @@ pub(crate) async fn serve(
         replica,
     };
     let limit = MAX_MESSAGE_BYTES;
+    // Here and not at the server, which discards it: small answers must not wait for the acknowledgement of earlier ones.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(PING_PERIOD))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .initial_stream_window_size(WINDOW_BYTES)
@@ -88,7 +90,7 @@ pub(crate) async fn serve(
         .add_service(WorkersServer::new(api.clone()).max_decoding_message_size(limit))
         .add_service(CoordinatorsServer::new(api))
         .add_service(RaftServer::new(raft).max_decoding_message_size(MAX_DELIVERY_BYTES))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+        .serve_with_incoming_shutdown(incoming, async {
             // A sender that is gone means the same as one that spoke.
             let _ = stopped.await;
         })

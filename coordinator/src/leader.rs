@@ -9,6 +9,7 @@
 
 mod agents;
 mod clients;
+mod clock;
 mod decide;
 mod event;
 mod lists;
@@ -45,6 +46,7 @@ use crate::config::{Timings, ms};
 use crate::consensus::{Log, LogEvent, ProposalId};
 use crate::replication::{Directory, Failure};
 
+use clock::PatientClock;
 pub(crate) use event::{
     AgentAttach, AgentDirective, AgentHello, AgentReport, ClientRequest, DesiredWorker, Detached,
     Event, KnownMembers, MemberRequest, Note, ReplaceProgress, Reply, SliceWritten, Submission,
@@ -76,6 +78,7 @@ pub(crate) struct Leader<L> {
     failure: Failure,
     timings: Timings,
     shutdown_ends_agents: bool,
+    clock: PatientClock,
     now: Moment,
     agents: BTreeMap<NodeId, AgentSession>,
     workers: BTreeMap<WorkerRef, WorkerSession>,
@@ -183,7 +186,8 @@ impl<L: Log> Leader<L> {
             directory,
             membership: Membership::of(introduction),
             failure,
-            silence: SilenceDetector::new(ms(timings.silence), ms(timings.tick)),
+            silence: SilenceDetector::new(ms(timings.silence)),
+            clock: PatientClock::new(ms(timings.tick)),
             timings,
             shutdown_ends_agents,
             now: Moment::default(),
@@ -203,9 +207,10 @@ impl<L: Log> Leader<L> {
         }
     }
 
-    /// Takes one event at `now`, and does everything that follows from it.
+    /// Takes one event at `now`, and does everything that follows from it. Ticks come regularly; a gap means that this process
+    /// did not run.
     pub(crate) fn handle(&mut self, event: Event, now: Moment) {
-        self.now = now;
+        self.now = self.clock.at(now);
         self.hear_log();
         self.take(event);
         self.settle();
@@ -223,7 +228,11 @@ impl<L: Log> Leader<L> {
             }
             Event::Client(request) => self.client(request),
             Event::Member(request) => self.member_requested(request),
-            Event::Introduced { replica, member } => self.introduced(replica, member),
+            Event::Introduced {
+                replica,
+                member,
+                reply,
+            } => reply.give(self.introduced(replica, member)),
             Event::AgentAttach(attach) => self.agent_attaches(attach),
             Event::AgentReport {
                 node,
@@ -359,7 +368,7 @@ impl<L: Log> Leader<L> {
         }
         self.look_after_members();
         self.give_up_log_reads();
-        for (peer, silent_ms) in self.silence.tick(self.now) {
+        for (peer, silent_ms) in self.silence.lost(self.now) {
             match peer {
                 Peer::Node(node) => self.agent_silent(&node, silent_ms),
                 Peer::Worker(worker) => self.worker_silent(&worker, silent_ms),

@@ -36,6 +36,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     convoy_telemetry::init(&LogTarget::Stderr, "info")?;
+    // Every agent and worker of the cluster holds a connection.
+    if let Err(error) = convoy_process::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let config = read(&arguments.config)?;
     let access = Access::open(config.cluster_key.as_deref(), config.insecure)?;
     let settings = CoordinatorSettings::from_file(&config, access, arguments.create_cluster);

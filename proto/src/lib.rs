@@ -20,6 +20,9 @@ pub mod v1 {
 
 /// What the coordinator's replicas say to each other.
 pub mod raft {
+    /// Spoken by all replicas; one that speaks another is refused with both numbers.
+    pub const PROTOCOL_VERSION: u32 = 1;
+
     /// Version 1 of it.
     pub mod v1 {
         #![expect(missing_docs, reason = "generated; the comments are in raft.proto")]

@@ -5,14 +5,21 @@ use std::fs;
 use harness::{Run, convoy, signal};
 use serde_json::Value;
 
-/// Runs `convoy bench` in a folder of its own; what its `--json` file says.
+/// Runs `convoy bench` without PyTorch; what its `--json` file says.
 fn bench(arguments: &[&str]) -> Value {
+    let without_python = ["--without-python"];
+    bench_alone(&[arguments, &without_python].concat()).0
+}
+
+/// Runs `convoy bench` in a folder of its own, in which nothing else is left then; what its `--json` file says, and what it
+/// printed.
+fn bench_alone(arguments: &[&str]) -> (Value, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("figures.json");
     let output = convoy()
         .arg("bench")
         .args(arguments)
-        .args(["--rounds", "1", "--without-python", "--json"])
+        .args(["--rounds", "1", "--json"])
         .arg(&file)
         .current_dir(folder.path())
         .output()
@@ -22,7 +29,11 @@ fn bench(arguments: &[&str]) -> Value {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+    let figures = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    (
+        figures,
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
 }
 
 /// A positive number for every round.
@@ -100,6 +111,86 @@ fn end_to_end_benchmark_trains_on_the_dataset() {
     let outcome = &figures["cases"][0]["outcomes"][0];
     assert_eq!(outcome["contender"]["dataset"], true);
     measured(&outcome["step_seconds"][0], 2);
+}
+
+const TINY_COORDINATOR: [&str; 8] = [
+    "coordinator",
+    "--without-etcd",
+    "--writers",
+    "8",
+    "--turn-ms",
+    "50",
+    "--watch-s",
+    "1",
+];
+
+#[test]
+fn coordinator_benchmark_writes_reads_kills_leaders_and_reaches_every_agent() {
+    let more = ["--readers", "4", "--kills", "2", "--agents", "50"];
+    let (figures, text) = bench_alone(&[&TINY_COORDINATOR[..], &more].concat());
+    assert_eq!(figures["benchmark"], "coordinator");
+    let rows = figures["rows"].as_array().unwrap();
+    let cases: Vec<_> = rows
+        .iter()
+        .map(|row| (row["what"].as_str().unwrap(), row["clients"].as_u64()))
+        .collect();
+    let expected = [("write", Some(1)), ("write", Some(8)), ("read", Some(4))];
+    assert_eq!(cases, expected);
+    for row in rows {
+        for figure in ["rate", "p50_us", "p99_us"] {
+            measured(&row["convoy"][figure], 1);
+        }
+        assert!(row["etcd"].is_null());
+    }
+    measured(&figures["leader_kill_gap_seconds"]["convoy"], 2);
+    let agents = &figures["agents"];
+    measured(&agents["directive_seconds"], 50);
+    assert!(agents["resident_bytes"].as_u64().unwrap() > 0);
+    for part in ["8 writers", "4 readers", "2 kills", "50 agents"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}
+
+#[test]
+fn an_interrupted_benchmark_of_coordinators_leaves_neither_process_nor_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = convoy();
+    command.arg("bench").args(TINY_COORDINATOR);
+    command.args(["--rounds", "1000000", "--data-dir"]);
+    command.arg(folder.path().join("data"));
+    let mut run = Run::start(command, folder.path());
+    run.wait_for_line("all members are up");
+    signal(run.pid(), "INT");
+    let ended = run.wait();
+    assert_eq!(ended.code, Some(130), "{}", ended.text);
+    let none = std::collections::BTreeSet::new();
+    assert_eq!(ended.new_files, none);
+}
+
+#[test]
+fn a_killed_benchmark_of_coordinators_takes_them_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = convoy();
+    command.arg("bench").args(TINY_COORDINATOR);
+    command.args(["--rounds", "1000000", "--data-dir"]);
+    command.arg(folder.path().join("data"));
+    let mut run = Run::start(command, folder.path());
+    run.wait_for_line("all members are up");
+    signal(run.pid(), "KILL");
+    assert_eq!(run.wait().code, None);
+}
+
+#[test]
+fn an_etcd_that_is_none_is_told_with_how_to_get_one() {
+    let output = convoy()
+        .args(["bench", "coordinator", "--etcd", "/nowhere/etcd"])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    for part in ["/nowhere/etcd", "etcd-server", "--without-etcd"] {
+        assert!(words.contains(part), "{part} is missing in {words}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ mount -t tmpfs -o "$options" test "$folder" || exit 99
 find "$folder" -mindepth 1 > "$left"; exit $code"#;
 
 /// Options of `unshare` with which this user may mount; none where the machine forbids it.
-fn mount_namespace() -> Option<&'static str> {
+pub(crate) fn mount_namespace() -> Option<&'static str> {
     let namespace = ["-rm", "-m"].into_iter().find(|options| {
         let mount = ["sh", "-c", "mount -t tmpfs none /mnt"];
         let tried = Command::new("unshare")

@@ -3,9 +3,17 @@
 
 mod bad_input;
 mod benchmarks;
+mod chaos;
+mod cluster;
+mod disks;
 mod examples;
 mod hosts;
+mod leaders;
+mod linearizability;
 mod machine;
+mod secrets;
+mod several_hosts;
+mod strangers;
 mod training;
 mod weights;
 

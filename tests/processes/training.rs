@@ -23,6 +23,7 @@ fn two_workers_train_and_leave_a_checkpoint_and_nothing_else() {
     assert!(summary["images_per_second"].as_f64().unwrap() > 0.0);
     assert_eq!(summary["skipped_steps"]["count"], 0);
     assert_eq!(summary["workers"], 2);
+    assert_eq!(summary["coordinator_waits"], 0);
     let checkpoint = summary["checkpoint"].as_str().unwrap().to_owned();
     let out = bench.folder.path().join("model.safetensors");
     let export = convoy()

@@ -9,7 +9,6 @@ mod mutations;
 mod network;
 mod node;
 mod plan;
-mod random;
 mod schedules;
 mod state;
 mod world;

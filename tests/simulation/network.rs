@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::plan::NetworkPlan;
-use crate::random::Random;
+use harness::random::Random;
 
 /// Delays of a healed network, microseconds.
 const HEALED_US: u64 = 1_000;

@@ -3,7 +3,7 @@
 use convoy_consensus::{Mutation, ReplicaLimits};
 use convoy_journal::JournalLimits;
 
-use crate::random::Random;
+use harness::random::Random;
 
 /// Time between two ticks of a replica, microseconds.
 pub(crate) const TICK_US: u64 = 50_000;

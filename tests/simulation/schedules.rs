@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Instant;
 
 use crate::plan::Plan;
-use crate::random::Random;
 use crate::world::{self, Failure, Summary};
+use harness::random::Random;
 
 /// Schedules of three replicas that every change has to pass.
 const USUAL: u64 = 20_000;
@@ -113,7 +113,7 @@ fn keep_every_promise(replicas: u64, usual: u64) {
 
 pub(crate) fn seeds(base: u64, count: u64) -> Vec<u64> {
     let mut random = Random::new(base);
-    (0..count).map(|_| random.next()).collect()
+    (0..count).map(|_| random.draw()).collect()
 }
 
 pub(crate) fn number(name: &str) -> Option<u64> {

@@ -18,7 +18,7 @@ use crate::checks::{Checked, Checks, Violation, violated};
 use crate::network::Network;
 use crate::node::Node;
 use crate::plan::Plan;
-use crate::random::Random;
+use harness::random::Random;
 
 use clients::{Answer, Client};
 use snapshots::Transfer;

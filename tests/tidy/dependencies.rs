@@ -44,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "convoy-consensus",
             "convoy-journal",
             "convoy-output",
+            "convoy-process",
             "convoy-proto",
             "convoy-state-machine",
             "convoy-telemetry",

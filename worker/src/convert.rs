@@ -212,5 +212,6 @@ pub(crate) fn progress(progress: &Progress) -> WireReport {
         other_seconds: progress.elsewhere.as_secs_f64(),
         skipped_steps: progress.first_skipped.to_vec(),
         skipped: progress.skipped,
+        coordinator_waits: progress.coordinator_waits,
     })
 }

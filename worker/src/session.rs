@@ -319,9 +319,10 @@ impl Worker<'_> {
     }
 
     /// Says how far the job is, if this is rank 0 and that is news. Also before every report that may be the job's last: a
-    /// short job is over before the first tick.
+    /// short job is over before the first tick. Others speak up once they had to wait for a coordinator.
     async fn report_progress(&mut self) {
-        if self.rank == Some(Rank(0)) && self.progress.has_changed().unwrap_or(false) {
+        let speaks = self.rank == Some(Rank(0)) || self.progress.borrow().coordinator_waits > 0;
+        if speaks && self.progress.has_changed().unwrap_or(false) {
             let newest = convert::progress(&self.progress.borrow_and_update());
             self.report(newest).await;
         }

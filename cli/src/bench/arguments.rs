@@ -1,5 +1,6 @@
 //! What `convoy bench` can be told.
 
+use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,6 +16,10 @@ pub(super) const MAX_PROCESSES: u32 = 64;
 const MAX_BATCH: i64 = 1_048_576;
 /// Their times fit into a line of the protocol.
 const MAX_STEPS: i64 = 5_000;
+/// Each has a connection's stream of its own; beyond, the generator is all that is measured.
+const MAX_WRITERS: i64 = 8_192;
+/// Each holds a connection, and all ports of one address are 65,535.
+const MAX_AGENTS: i64 = 20_000;
 /// Between the sizes of a range: as many as say something.
 const RANGE_FACTOR: u64 = 4;
 
@@ -22,8 +27,13 @@ const RANGE_FACTOR: u64 = 4;
 pub(crate) enum BenchCommand {
     /// The all-reduce of Convoy's ring beside PyTorch's Gloo.
     Allreduce(AllreduceArguments),
+    /// Three coordinators' writes, reads, elections and sessions beside etcd's.
+    Coordinator(CoordinatorArguments),
     /// Training steps beside PyTorch's, one thread for each worker.
     Train(TrainArguments),
+    /// Becomes another program that ends with this one.
+    #[command(hide = true)]
+    Member(MemberArguments),
 }
 
 /// What all benchmarks share.
@@ -32,11 +42,17 @@ pub(crate) struct CommonArguments {
     /// Rounds; in each, every contender has its turn, in rotated order.
     #[arg(long, default_value = "5")]
     pub(super) rounds: NonZeroU32,
+    #[command(flatten)]
+    pub(super) file: FileArguments,
+    #[command(flatten)]
+    pub(super) python: PythonArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FileArguments {
     /// Write every time that was measured as JSON to this file.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) python: PythonArguments,
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +102,58 @@ pub(crate) struct TrainArguments {
     pub(super) data: PathBuf,
     #[command(flatten)]
     pub(super) common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoordinatorArguments {
+    /// Rounds; in each, every contender has its turn, in rotated order.
+    #[arg(long, default_value = "20")]
+    pub(super) rounds: NonZeroU32,
+    /// Writers at the same time, one measurement for each number.
+    #[arg(long, default_value = "64,1024", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=MAX_WRITERS))]
+    pub(super) writers: Vec<u32>,
+    /// Readers at the same time.
+    #[arg(long, default_value = "64", value_parser = clap::value_parser!(u32).range(1..=MAX_WRITERS))]
+    pub(super) readers: u32,
+    /// Connections that writers and readers share.
+    #[arg(long, default_value = "8", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(super) connections: u32,
+    /// Milliseconds of each turn of writing or reading.
+    #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u32).range(10..=60_000))]
+    pub(super) turn_ms: u32,
+    /// Leaders that are killed; 0 leaves it out.
+    #[arg(long, default_value = "20", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(super) kills: u32,
+    /// Agents that are connected at the same time; 0 leaves it out.
+    #[arg(long, default_value = "10000", value_parser = clap::value_parser!(u32).range(0..=MAX_AGENTS))]
+    pub(super) agents: u32,
+    /// Seconds for which the coordinators are watched while the agents send their heartbeats.
+    #[arg(long, default_value = "10", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(super) watch_s: u32,
+    /// Folder for the data of all members; on a disk, or its fsync means nothing. What is written there is removed again.
+    #[arg(long, value_name = "DIR", default_value = ".convoy")]
+    pub(super) data_dir: PathBuf,
+    #[command(flatten)]
+    pub(super) etcd: EtcdArguments,
+    #[command(flatten)]
+    pub(super) file: FileArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EtcdArguments {
+    /// The etcd to compare with; Debian has it in its package etcd-server.
+    #[arg(long, value_name = "PATH", default_value = "etcd")]
+    pub(super) etcd: PathBuf,
+    /// Measure only Convoy.
+    #[arg(long, conflicts_with = "etcd")]
+    pub(super) without_etcd: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemberArguments {
+    /// Program and arguments; whoever starts this appends its own process id.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub(super) command: Vec<OsString>,
 }
 
 /// Networks that both sides know.

@@ -6,7 +6,7 @@ use convoy_output::{answer, notice};
 use convoy_process::Spawner;
 use serde_json::{Value, json};
 
-use super::arguments::CommonArguments;
+use super::arguments::{CommonArguments, FileArguments};
 use super::machine::Machine;
 use super::python::Python;
 use super::statistics::Spread;
@@ -26,17 +26,23 @@ impl Report {
         arguments: &CommonArguments,
         spawner: &Spawner,
     ) -> anyhow::Result<Self> {
-        let file = arguments.json.clone();
+        let mut report = Self::without_python(arguments.rounds.get(), &arguments.file)?;
+        report.python = Python::find(&arguments.python, spawner).await?;
+        Ok(report)
+    }
+
+    /// The same for contenders that are no scripts.
+    pub(super) fn without_python(rounds: u32, file: &FileArguments) -> anyhow::Result<Self> {
+        let file = file.json.clone();
         if let Some(file) = &file {
             result_file::check("--json", file)?;
         }
         let machine = Machine::look();
         notice(machine.summary());
-        let python = Python::find(&arguments.python, spawner).await?;
         Ok(Self {
             machine,
-            python,
-            rounds: arguments.rounds.get(),
+            python: None,
+            rounds,
             file,
         })
     }

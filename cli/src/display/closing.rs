@@ -61,6 +61,12 @@ pub(crate) fn closing_rows(summary: &RunSummary, folder: &Path) -> Vec<(&'static
         ("epochs", Some(summary.epochs.to_string())),
         ("steps", Some(words::grouped(summary.steps))),
         ("skipped steps", skipped(&summary.skipped_steps)),
+        (
+            "coordinator waits",
+            Some(summary.coordinator_waits)
+                .filter(|waits| *waits > 0)
+                .map(words::grouped),
+        ),
         ("test accuracy", summary.test_accuracy.map(words::percent)),
         ("wall time", Some(words::duration(wall))),
         ("speed", summary.images_per_second.map(words::rate)),
@@ -126,6 +132,7 @@ mod tests {
                 count: 1_000,
                 first: (400..500).collect(),
             },
+            coordinator_waits: 0,
             test_accuracy: Some(0.8731),
             test_loss: None,
             wall_seconds: 65.2,

@@ -30,6 +30,7 @@ fn finished_view() -> v1::JobView {
             images_per_second: 5120.5,
             skipped: 120,
             skipped_steps: vec![3, 4],
+            coordinator_waits: 6,
             ..Default::default()
         }),
         evaluations: vec![v1::Evaluation {
@@ -68,6 +69,7 @@ fn finished_run_is_summarised_from_its_last_view() {
             count: 120,
             first: vec![3, 4],
         },
+        coordinator_waits: 6,
         test_accuracy: Some(0.9134),
         test_loss: Some(0.25),
         wall_seconds: 90.5,

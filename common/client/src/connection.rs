@@ -13,10 +13,11 @@ use crate::find::Failure;
 /// Opening a connection takes one round trip; a host that doesn't answer within this is tried again from the start.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A peer that vanished without a word is noticed after both together. Longer than any pause of a healthy coordinator:
-/// losing a session makes an agent end its workers, while training itself never waits for the coordinator.
-const PING_PERIOD: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// A coordinator whose host vanished without a word is noticed after both together. That is less than the time that the next
+/// leader gives agents and workers to come to it, twice its `silence_ms` of 3 s; with a coordinator that is merely slow, a
+/// session that was given up is opened again.
+const PING_PERIOD: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection whose calls prove the cluster key, if there is one. Clones share it.
 pub type Connection = Authenticated<Channel>;

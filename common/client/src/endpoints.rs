@@ -14,7 +14,15 @@ use convoy_common::limits::MAX_COORDINATORS;
 pub struct Endpoints {
     list: Arc<[CoordinatorAddress]>,
     key: Option<ClusterKey>,
-    leader: Arc<Mutex<Option<CoordinatorAddress>>>,
+    learnt: Arc<Mutex<Learnt>>,
+}
+
+#[derive(Debug, Default)]
+struct Learnt {
+    /// Did last what only a leader does.
+    leader: Option<CoordinatorAddress>,
+    /// Did not answer last time.
+    silent: Option<CoordinatorAddress>,
 }
 
 /// Why a text or list names no coordinators.
@@ -56,7 +64,7 @@ impl Endpoints {
             _ => Ok(Self {
                 list: list.into(),
                 key: None,
-                leader: Arc::default(),
+                learnt: Arc::default(),
             }),
         }
     }
@@ -76,28 +84,45 @@ impl Endpoints {
     /// The coordinator that did last what only a leader does; it may lead no longer, and need not be one of those given.
     #[must_use]
     pub fn leader(&self) -> Option<CoordinatorAddress> {
-        self.known().clone()
+        self.learnt().leader.clone()
     }
 
     pub(crate) fn key(&self) -> Option<&ClusterKey> {
         self.key.as_ref()
     }
 
+    /// The addresses in the order in which they are asked now: the one that did not answer comes last, since its host may
+    /// have vanished, and whoever connects to it then waits for nothing.
+    pub(crate) fn in_turn(&self) -> Vec<CoordinatorAddress> {
+        let silent = self.learnt().silent.clone();
+        let mut addresses = self.list.to_vec();
+        // Stable: the others stay as they were given.
+        addresses.sort_by_key(|address| Some(address) == silent.as_ref());
+        addresses
+    }
+
     pub(crate) fn remember(&self, leader: &CoordinatorAddress) {
-        let mut known = self.known();
-        if known.as_ref() != Some(leader) {
+        let mut learnt = self.learnt();
+        learnt.silent.take_if(|silent| silent == leader);
+        if learnt.leader.as_ref() != Some(leader) {
             tracing::debug!(%leader, "found the leader");
-            *known = Some(leader.clone());
+            learnt.leader = Some(leader.clone());
         }
     }
 
-    /// It does not answer any more, or not as a leader.
+    /// It does not answer as a leader.
     pub(crate) fn forget(&self, address: &CoordinatorAddress) {
-        self.known().take_if(|leader| leader == address);
+        self.learnt().leader.take_if(|leader| leader == address);
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<CoordinatorAddress>> {
-        self.leader.lock().unwrap_or_else(PoisonError::into_inner)
+    /// It does not answer, or does not any more.
+    pub(crate) fn lost(&self, address: &CoordinatorAddress) {
+        self.forget(address);
+        self.learnt().silent = Some(address.clone());
+    }
+
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,7 +131,7 @@ impl From<CoordinatorAddress> for Endpoints {
         Self {
             list: [address].into(),
             key: None,
-            leader: Arc::default(),
+            learnt: Arc::default(),
         }
     }
 }
@@ -178,5 +203,17 @@ mod tests {
         assert_eq!(list.leader(), Some(b.clone()));
         list.clone().forget(&b);
         assert_eq!(list.leader(), None);
+    }
+
+    #[test]
+    fn one_that_did_not_answer_is_asked_last_until_it_leads_again() {
+        let list: Endpoints = "http://a:1,http://b:1,http://c:1".parse().unwrap();
+        let [a, b, c] = [0, 1, 2].map(|at| list.addresses()[at].clone());
+        list.remember(&a);
+        list.clone().lost(&a);
+        assert_eq!(list.leader(), None);
+        assert_eq!(list.in_turn(), [b.clone(), c.clone(), a.clone()]);
+        list.remember(&a);
+        assert_eq!(list.in_turn(), [a, b, c]);
     }
 }

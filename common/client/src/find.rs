@@ -41,8 +41,11 @@ impl Operation {
 /// Why one try at one coordinator did not do.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It does not lead.
-    Follower { leader: Option<CoordinatorAddress> },
+    /// It does not lead; `sent` if it did when the request came, which may be carried out by its successor.
+    Follower {
+        leader: Option<CoordinatorAddress>,
+        sent: bool,
+    },
     /// The connection could not be made, or broke; `sent` if the request may have arrived before.
     Lost { message: String, sent: bool },
     /// The answer is no, and would be the same anywhere.
@@ -56,7 +59,8 @@ impl Failure {
         status: &Status,
     ) -> Self {
         if let Some(Redirect { leader }) = Redirect::of(status) {
-            return Self::Follower { leader };
+            let sent = Redirect::is_undecided(status);
+            return Self::Follower { leader, sent };
         }
         match ClientError::from_status(address, operation, status) {
             ClientError::Lost { message, .. } => Self::Lost {
@@ -82,7 +86,7 @@ where
     Attempt: Future<Output = Result<T, Failure>>,
 {
     let deadline = Instant::now() + limit;
-    let mut search = Search::new(endpoints.addresses(), endpoints.leader());
+    let mut search = Search::new(&endpoints.in_turn(), endpoints.leader());
     let mut sent_any = false;
     loop {
         match search.next(random_u64()) {
@@ -94,12 +98,17 @@ where
                         return Ok((address, done));
                     }
                     Ok(Err(Failure::Final(error))) => return Err(error),
-                    Ok(Err(Failure::Follower { leader })) => (Answer::Follower { leader }, false),
+                    Ok(Err(Failure::Follower { leader, sent })) => {
+                        (Answer::Follower { leader }, sent)
+                    }
                     Ok(Err(Failure::Lost { message, sent })) => (Answer::Lost { message }, sent),
                     Err(_) => (Answer::Silence, true),
                 };
                 tracing::debug!(%address, ?answer, operation = operation.what, "asked in vain");
-                endpoints.forget(&address);
+                match &answer {
+                    Answer::Follower { .. } => endpoints.forget(&address),
+                    Answer::Lost { .. } | Answer::Silence => endpoints.lost(&address),
+                }
                 search.answered(&address, answer);
                 sent_any |= sent;
                 if Instant::now() >= deadline {

@@ -84,6 +84,32 @@ impl JobsClient {
         Ok(())
     }
 
+    /// Notes something about a job, in the place of what was noted under this key; without a value, takes the note away.
+    ///
+    /// # Errors
+    /// If the leader refuses, as for a job that it does not know or a note that is too long, or can't be found.
+    pub async fn annotate(
+        &self,
+        job: &JobId,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<(), ClientError> {
+        let annotate = |connection, origin: Origin| {
+            let request = v1::AnnotateRequest {
+                job_id: job.to_string(),
+                key: key.to_owned(),
+                value: value.map(str::to_owned),
+                client_id: origin.client_id,
+                sequence: origin.sequence,
+            };
+            async move { stub(connection).annotate(request).await }
+        };
+        self.caller
+            .command("annotate the job", CALL_LIMIT, annotate)
+            .await?;
+        Ok(())
+    }
+
     /// The job as it is now.
     ///
     /// # Errors

@@ -146,14 +146,16 @@ impl<S: Side> Holder<S> {
                     return;
                 }
                 End::Gone(reason) => return self.tell(LinkEvent::Gone { reason }).await,
-                End::Lost(reason) => self.tell(LinkEvent::Lost { reason }).await,
+                End::Lost(reason) => {
+                    self.endpoints.lost(session.address());
+                    self.tell(LinkEvent::Lost { reason }).await;
+                }
             }
             // A coordinator that opens sessions and ends them at once is as good as gone.
             if heard {
                 silent_since = Instant::now();
                 in_vain = 0;
             }
-            self.endpoints.forget(session.address());
             drop(session);
             in_vain += 1;
             tokio::select! {

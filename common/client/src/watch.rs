@@ -134,7 +134,7 @@ impl Watcher {
                 return tell(views, broken).await;
             }
             tracing::debug!(job = self.job, %broken, "the watch is opened again");
-            self.caller.endpoints().forget(&stream.0);
+            self.caller.endpoints().lost(&stream.0);
             tokio::select! {
                 () = views.closed() => return,
                 () = sleep(wait_after(in_vain, true, random_u64())) => {}

@@ -11,6 +11,7 @@
 mod child;
 mod exit;
 mod forced_end;
+mod open_files;
 mod parent_death;
 mod sibling;
 mod spawner;
@@ -21,6 +22,7 @@ mod tests;
 pub use child::{Child, SignalError};
 pub use exit::ExitDescription;
 pub use forced_end::{ForcedEndError, force_end_after};
+pub use open_files::raise_open_files;
 pub use parent_death::{Orphaned, die_with_parent};
 pub use rustix::process::Signal;
 pub use sibling::{MissingSibling, sibling_binary};

@@ -13,6 +13,9 @@ pub const FOLLOWER: &str = "follower";
 /// Metadata of a refusal by a follower: where the leader is reached. Absent while an election goes on.
 pub const LEADER: &str = "convoy-leader";
 
+/// Metadata of a refusal by a follower that led when the call came: what it asks for may be done all the same.
+pub const UNDECIDED: &str = "convoy-undecided";
+
 /// What a follower answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
@@ -39,6 +42,21 @@ impl Redirect {
             }
         };
         Status::with_metadata(Code::Unavailable, message, metadata)
+    }
+
+    /// The answer of one that led when the call came, and does not know whether its successor carries it out.
+    #[must_use]
+    pub fn undecided_status(&self) -> Status {
+        let mut status = self.status();
+        let is_so = tonic::metadata::MetadataValue::from_static("true");
+        status.metadata_mut().insert(UNDECIDED, is_so);
+        status
+    }
+
+    /// Whether what was asked for may be done all the same.
+    #[must_use]
+    pub fn is_undecided(status: &Status) -> bool {
+        status.metadata().contains_key(UNDECIDED)
     }
 
     /// What a refusal says about the leader; `None` if it does not come from a follower.
@@ -69,7 +87,12 @@ mod tests {
             let redirect = Redirect {
                 leader: leader.map(|leader| leader.parse().unwrap()),
             };
-            assert_eq!(Redirect::of(&redirect.status()), Some(redirect));
+            assert!(!Redirect::is_undecided(&redirect.status()));
+            let undecided = redirect.undecided_status();
+            assert!(Redirect::is_undecided(&undecided));
+            for status in [undecided, redirect.status()] {
+                assert_eq!(Redirect::of(&status).as_ref(), Some(&redirect));
+            }
         }
     }
 

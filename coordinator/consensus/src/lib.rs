@@ -50,4 +50,4 @@ pub use membership::{Members, MembershipChange};
 pub use output::{
     Committed, Output, PeerStatus, ProposalId, ReadId, Role, SnapshotToSend, Start, Status,
 };
-pub use replica::{Mutation, Replica};
+pub use replica::{Mutation, Replica, Step};

@@ -1,6 +1,7 @@
 //! Reads between their arrival and their answer.
 //!
-//! Reads that arrive together share one round of heartbeats. A read never joins a round that began before it.
+//! Reads that arrive together share one round of heartbeats. A read never joins a round that began before it; at the leader
+//! it waits for the end of that, so that the more reads there are the more share the next.
 
 use std::collections::BTreeMap;
 
@@ -46,6 +47,11 @@ impl Reads {
 
     pub(crate) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Whether a round is under way.
+    pub(crate) fn has_round(&self) -> bool {
+        !self.rounds.is_empty()
     }
 
     /// All that waits begins a round: its name.

@@ -5,6 +5,9 @@ mod change;
 mod receive;
 mod start;
 mod status;
+mod step;
+
+pub use step::Step;
 
 use bytes::Bytes;
 use convoy_common::ids::ReplicaId;
@@ -224,6 +227,26 @@ impl<D: Disk> Replica<D> {
     /// A message to this replica was lost: entries are sent one at a time until it answers.
     pub fn is_unreachable(&mut self, id: ReplicaId) {
         self.raw.report_unreachable(id.0);
+        self.settle_timeout(false);
+    }
+
+    /// The connection from `id` broke, as it does when its process ends. If it led, nobody is waited for: the voters stand
+    /// for election in turn, by id, two ticks apart, so that they are not in each other's way. Where the leader lives on, the
+    /// next message of it sets this right, and nobody who still hears it votes for another.
+    pub fn connection_lost(&mut self, id: ReplicaId) {
+        let (own, raft) = (self.config.id, &mut self.raw.raft);
+        let is_follower = raft.state == StateRole::Follower && raft.leader_id == id.0;
+        if self.has_stopped || self.condemned.is_some() || !is_follower || !raft.promotable() {
+            return;
+        }
+        let voters = self.members.voters.iter();
+        let before = voters
+            .filter(|voter| **voter < own && **voter != id)
+            .count() as u64;
+        raft.become_follower(raft.term, raft::INVALID_ID);
+        // raft-rs takes no timeout below the least one: most of it counts as over.
+        let over = self.elections.timeout.saturating_sub(1 + 2 * before);
+        raft.election_elapsed = usize::try_from(over).unwrap_or(usize::MAX);
         self.settle_timeout(false);
     }
 

@@ -47,7 +47,8 @@ impl<L: Log> Leader<L> {
         // The queue is empty, so this can only fail when the agent is gone, which its session will tell.
         let _ = outbound.send(AgentDirective::Welcome { term: self.term() });
         reply.give(Ok(()));
-        tracing::info!(%node, slots = offer.slots, build = %offer.build, "agent attached");
+        // Builds may differ, as they do while a cluster is upgraded node by node: the protocol is the same.
+        tracing::info!(%node, slots = offer.slots, build = %offer.build, own_build = crate::BUILD, "agent attached");
         self.silence.heard(Peer::Node(node.clone()), self.now);
         let new = AgentSession {
             id: session,

@@ -80,7 +80,7 @@ impl<L: Log> Leader<L> {
         job: JobId,
         take: impl FnOnce(&watch::Sender<NumberedView>) -> T,
     ) -> Result<T, Refused> {
-        // A new leader makes a view when it is first asked for.
+        // A view is made when it is asked for.
         self.publish_now(&job);
         self.views
             .newest(&job)
@@ -102,8 +102,6 @@ impl<L: Log> Leader<L> {
             ) => Err(Refused::SequenceReused { outcome }),
             Err(refusal) => Err(Refused::State(refusal)),
         };
-        // A new job has a view before anyone can ask for it.
-        self.publish_changed();
         reply.give(answer);
     }
 }

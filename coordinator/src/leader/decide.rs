@@ -1,10 +1,12 @@
 //! What the leader decides by itself: placement, attempts, ends. Each decision becomes a command, which `apply` checks
 //! again; about one job, one decision is in flight at a time.
 
-use convoy_common::ids::{Attempt, JobId};
+use std::collections::BTreeMap;
+
+use convoy_common::ids::{Attempt, JobId, WorkerId, WorkerRef};
 use convoy_state_machine::cause::{Cause, Patience};
 use convoy_state_machine::job::{Job, JobPhase, WorkerProcess};
-use convoy_state_machine::membership::{Basis, Forming};
+use convoy_state_machine::membership::{Basis, Candidate, Forming};
 use convoy_state_machine::node::NodeState;
 use convoy_state_machine::placement::{Decision, decide, next_waiting};
 use convoy_state_machine::time::Seconds;
@@ -217,11 +219,15 @@ impl<L: Log> Leader<L> {
         if live.forming.is_some() || !live.evidence.is_empty() {
             return;
         }
-        let sessions = job.live_workers().filter_map(|worker| {
-            let address = self.workers.get(&worker)?.data_address.clone();
-            Some((worker.worker, (worker, address)))
+        let attached = job.live_workers().filter_map(|worker| {
+            let candidate = Candidate {
+                node: job.workers.get(&worker.worker)?.node.clone(),
+                data_address: self.workers.get(&worker)?.data_address.clone(),
+                worker,
+            };
+            Some((candidate.worker.worker, candidate))
         });
-        let candidates: std::collections::BTreeMap<_, _> = sessions.collect();
+        let candidates: BTreeMap<WorkerId, Candidate> = attached.collect();
         if candidates.len() < job.wanted as usize {
             return;
         }
@@ -231,9 +237,9 @@ impl<L: Log> Leader<L> {
             term,
             counter: self.attempts,
         };
-        let everyone: Vec<_> = candidates
+        let everyone: Vec<WorkerRef> = candidates
             .values()
-            .map(|(worker, _)| worker.clone())
+            .map(|candidate| candidate.worker.clone())
             .collect();
         // A worker that comes and goes begins one attempt after the other: all of them share one deadline.
         let since = *live.forming_since.get_or_insert(self.now);
@@ -279,13 +285,7 @@ impl<L: Log> Leader<L> {
     }
 }
 
-fn basis(
-    job: &Job,
-    candidates: std::collections::BTreeMap<
-        convoy_common::ids::WorkerId,
-        (convoy_common::ids::WorkerRef, String),
-    >,
-) -> Basis {
+fn basis(job: &Job, candidates: BTreeMap<WorkerId, Candidate>) -> Basis {
     Basis {
         job: job.id.clone(),
         parent: job.current_generation(),

@@ -30,10 +30,11 @@ pub(crate) enum Event {
     Log(Vec<LogEvent>),
     Client(ClientRequest),
     Member(MemberRequest),
-    /// Another coordinator says who it is.
+    /// Another coordinator says who it is; one that is too old for the cluster is refused.
     Introduced {
         replica: MemberId,
         member: Member,
+        reply: Reply<()>,
     },
     AgentAttach(AgentAttach),
     AgentReport {
@@ -73,8 +74,8 @@ impl Event {
             Self::Member(request) => request.refuse(why),
             Self::AgentAttach(attach) => attach.reply.give(Err(why)),
             Self::WorkerAttach(attach) => attach.reply.give(Err(why)),
+            Self::Introduced { reply, .. } => reply.give(Err(why)),
             Self::Log(_)
-            | Self::Introduced { .. }
             | Self::AgentReport { .. }
             | Self::AgentDetached { .. }
             | Self::WorkerReport { .. }

@@ -1,6 +1,6 @@
 //! What a leader knows about one job beyond the state, and may lose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use convoy_common::ids::{WorkerId, WorkerRef};
 use convoy_state_machine::Refusal;
@@ -27,6 +27,8 @@ pub(super) struct LiveJob {
     pub(super) slices: SliceCollector,
     /// The furthest progress that a member reported, and who that was.
     pub(super) progress: Option<(WorkerRef, Progress)>,
+    /// How often each worker says that it waited for the coordinators.
+    pub(super) coordinator_waits: BTreeMap<WorkerId, u64>,
     /// When progress was recorded in the log.
     pub(super) progress_recorded_at: Option<Moment>,
     /// Workers that are done with every step, evaluation and checkpoint.

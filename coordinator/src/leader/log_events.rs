@@ -104,9 +104,10 @@ impl<L: Log> Leader<L> {
     /// What a client is told.
     pub(super) fn refused(&self, why: Rejected) -> Refused {
         match why {
-            Rejected::NotLeader { .. } | Rejected::Unknown | Rejected::Transferring { .. } => {
-                self.not_leader()
-            }
+            Rejected::NotLeader { .. } | Rejected::Transferring { .. } => self.not_leader(),
+            Rejected::Unknown => Refused::Undecided {
+                leader: self.directory.other_leader(),
+            },
             Rejected::Stopped => Refused::ShuttingDown,
             Rejected::TooLarge { .. } => Refused::Invalid(why.to_string()),
             Rejected::Busy { .. } | Rejected::TimedOut { .. } | Rejected::NotSettled => {

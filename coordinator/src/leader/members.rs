@@ -6,7 +6,7 @@ use convoy_common::ids::ReplicaId as MemberId;
 use convoy_consensus::{Members, MembershipChange, Rejected, ReplicaId};
 use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::version::ClusterVersion;
-use convoy_state_machine::{Answer, Cluster, Command};
+use convoy_state_machine::{Answer, Cluster, Command, Refusal};
 
 use super::{
     KnownMembers, Leader, MemberRequest, Pending, Refused, ReplaceProgress, Reply, Waiting, clients,
@@ -76,8 +76,22 @@ impl<L: Log> Leader<L> {
         self.membership.members = members;
     }
 
-    pub(super) fn introduced(&mut self, replica: MemberId, member: Member) {
+    /// Remembers what another coordinator said of itself.
+    ///
+    /// One whose build is too old for the cluster can't apply what is committed, and is no part of it until it is upgraded.
+    pub(super) fn introduced(&mut self, replica: MemberId, member: Member) -> Result<(), Refused> {
+        let (needed, supports) = (self.cluster.version(), member.supports);
+        if supports < needed {
+            let build = member.build;
+            return Err(Refused::State(Refusal::ReplicaTooOld {
+                replica,
+                build,
+                supports,
+                needed,
+            }));
+        }
         self.membership.introductions.insert(replica, member);
+        Ok(())
     }
 
     pub(super) fn member_requested(&mut self, request: MemberRequest) {

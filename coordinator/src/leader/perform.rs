@@ -1,5 +1,6 @@
 //! Tells agents and workers what the state owes them, once per session.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use convoy_common::ids::{JobId, NodeId, WorkerRef};
@@ -16,10 +17,19 @@ impl<L: Log> Leader<L> {
         for worker in workers {
             self.tell_owed(&worker);
         }
-        let nodes: Vec<NodeId> = self.agents.keys().cloned().collect();
-        for node in nodes {
+        for node in self.nodes_in_use() {
             self.tell_desired(&node);
         }
+    }
+
+    /// Nodes whose agents may have to be told something: those that were not told yet, or of workers, and those that have
+    /// workers now. All others know that they should run none.
+    fn nodes_in_use(&self) -> BTreeSet<NodeId> {
+        let agents = self.agents.iter();
+        let told =
+            agents.filter(|(_, agent)| agent.desired.as_ref().is_none_or(|told| !told.is_empty()));
+        let holders = self.cluster.slot_holders().map(|(node, _, _)| node);
+        told.map(|(node, _)| node).chain(holders).cloned().collect()
     }
 
     fn tell_owed(&mut self, worker: &WorkerRef) {

@@ -2,6 +2,7 @@
 
 use convoy_common::address::CoordinatorAddress;
 use convoy_common::ids::{JobId, NodeId, WorkerRef};
+use convoy_state_machine::membership::Named;
 use convoy_state_machine::time::Seconds;
 use convoy_state_machine::{Outcome, Refusal};
 
@@ -21,6 +22,8 @@ pub(crate) enum Refused {
         theirs: u32,
         ours: u32,
     },
+    #[error(transparent)]
+    Build(Box<OtherBuild>),
     #[error("{peer} opened a newer session, which replaces this one")]
     Replaced { peer: String },
     #[error("{peer} has left {queued} directives unread: it is too slow, and is dropped")]
@@ -47,6 +50,8 @@ pub(crate) enum Refused {
     },
     #[error("{}", not_leader(leader.as_ref()))]
     NotLeader { leader: Option<CoordinatorAddress> },
+    #[error("{}; what was asked for may be done all the same", not_leader(leader.as_ref()))]
+    Undecided { leader: Option<CoordinatorAddress> },
     #[error("{0}; try again")]
     NotNow(String),
     #[error("nothing is written down at the moment: {reason}")]
@@ -55,6 +60,20 @@ pub(crate) enum Refused {
     Change(String),
     #[error("the coordinator shuts down")]
     ShuttingDown,
+}
+
+/// Two workers of a job are of different builds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{given} of job {job} is of build {given_build}, {known} of build {known_build}: the numbers of two builds may differ; \
+     install the same version of Convoy on both nodes"
+)]
+pub(crate) struct OtherBuild {
+    pub(super) job: JobId,
+    pub(super) given: Named,
+    pub(super) given_build: String,
+    pub(super) known: Named,
+    pub(super) known_build: String,
 }
 
 fn not_leader(leader: Option<&CoordinatorAddress>) -> String {

@@ -105,7 +105,7 @@ impl<L: Log> Leader<L> {
         &mut self,
         worker: &WorkerRef,
         attempt: Attempt,
-        answer: impl FnOnce(&mut Forming) -> Result<Next, Disagreement>,
+        answer: impl FnOnce(&mut Forming) -> Result<Next, Box<Disagreement>>,
     ) {
         let live = self.live.entry(worker.job.clone()).or_default();
         let next = live.forming.as_mut().map(answer);
@@ -117,7 +117,7 @@ impl<L: Log> Leader<L> {
         &mut self,
         worker: &WorkerRef,
         attempt: Attempt,
-        next: Option<Result<Next, Disagreement>>,
+        next: Option<Result<Next, Box<Disagreement>>>,
     ) {
         match next {
             None => tracing::info!(%worker, %attempt, "answer not used: no attempt is going on"),
@@ -163,14 +163,26 @@ impl<L: Log> Leader<L> {
         }
     }
 
-    fn progressed(&mut self, worker: &WorkerRef, progress: Progress) {
+    fn progressed(&mut self, worker: &WorkerRef, mut progress: Progress) {
         let generation = progress.position.generation;
         if !self.is_member_of(worker, generation) {
             tracing::debug!(%worker, %generation, "progress of another generation is not used");
             return;
         }
         self.ensure_started(worker, generation);
+        let recorded = self
+            .cluster
+            .job(&worker.job)
+            .and_then(|job| job.progress.as_ref());
+        let recorded_waits = recorded.map_or(0, |recorded| recorded.coordinator_waits);
         let live = self.live.entry(worker.job.clone()).or_default();
+        let waits = &mut live.coordinator_waits;
+        waits.insert(worker.worker, progress.coordinator_waits);
+        // Workers say it of themselves; a new leader hears of them one by one.
+        progress.coordinator_waits = waits
+            .values()
+            .fold(0, |sum: u64, waits| sum.saturating_add(*waits))
+            .max(recorded_waits);
         let newest = live.progress.as_ref().map(|(_, newest)| newest.position);
         if newest.is_none_or(|newest| progress.position >= newest) {
             live.progress = Some((worker.clone(), progress));

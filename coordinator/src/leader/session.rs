@@ -106,6 +106,8 @@ pub(super) struct WorkerSession {
     pub(super) id: SessionId,
     pub(super) outbound: Outbound<WorkerDirective>,
     pub(super) data_address: String,
+    /// How its build names itself.
+    pub(super) build: String,
     /// What it was told in this session and is still owed.
     pub(super) told: Vec<Owed>,
 }

@@ -12,12 +12,11 @@ pub(super) enum Peer {
     Worker(WorkerRef),
 }
 
-/// Failure detector by silence. What is heard is never logged; only the verdict is.
+/// Failure detector by silence. What is heard is never logged; only the verdict is. Its time is that of a
+/// [`super::clock::PatientClock`], on which a leader that did not run finds nobody silent.
 #[derive(Debug)]
 pub(super) struct SilenceDetector {
     timeout_ms: u64,
-    tick_ms: u64,
-    last_tick: Option<Moment>,
     heard: BTreeMap<Peer, Heard>,
 }
 
@@ -29,12 +28,10 @@ struct Heard {
 }
 
 impl SilenceDetector {
-    /// Peers are lost after `timeout_ms` of silence; ticks are expected every `tick_ms`.
-    pub(super) fn new(timeout_ms: u64, tick_ms: u64) -> Self {
+    /// Peers are lost after `timeout_ms` of silence.
+    pub(super) fn new(timeout_ms: u64) -> Self {
         Self {
             timeout_ms,
-            tick_ms,
-            last_tick: None,
             heard: BTreeMap::new(),
         }
     }
@@ -63,18 +60,7 @@ impl SilenceDetector {
     }
 
     /// Who is lost, with the milliseconds of their silence; they are watched no longer.
-    ///
-    /// A tick that comes late means that this process itself did not run, and heard nothing for that reason: all
-    /// deadlines move by as much.
-    pub(super) fn tick(&mut self, now: Moment) -> Vec<(Peer, u64)> {
-        let since_last = self.last_tick.map_or(0, |last| now.ms_since(last));
-        let late_ms = since_last.saturating_sub(2 * self.tick_ms);
-        self.last_tick = Some(now);
-        if late_ms > 0 {
-            self.heard
-                .values_mut()
-                .for_each(|heard| heard.at = heard.at.plus_ms(late_ms));
-        }
+    pub(super) fn lost(&mut self, now: Moment) -> Vec<(Peer, u64)> {
         let timeout_ms = self.timeout_ms;
         let lost = self.heard.extract_if(.., |_, heard| {
             now.ms_since(heard.at) >= timeout_ms + heard.grace_ms

@@ -128,8 +128,7 @@ impl<L: Log> Leader<L> {
         self.standing = Standing::Leads { term };
         self.attempts = 0;
         self.views = Views::of_term(term);
-        let silence_ms = ms(self.timings.silence);
-        self.silence = SilenceDetector::new(silence_ms, ms(self.timings.tick));
+        self.silence = SilenceDetector::new(ms(self.timings.silence));
         for (node, known) in self.cluster.nodes() {
             match known.state {
                 NodeState::Alive => self.silence.expect(Peer::Node(node.clone()), self.now),

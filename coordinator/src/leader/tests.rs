@@ -1,6 +1,7 @@
 //! Stories about one leader, told event by event; time passes only when a story says so.
 
 mod clients;
+mod fingerprints;
 mod logs;
 mod scene;
 mod standing;
@@ -9,6 +10,7 @@ use convoy_common::ids::{Attempt, Generation, WorkerId};
 use convoy_consensus::MembershipChange;
 use convoy_journal::SnapshotMeta;
 use convoy_state_machine::job::JobPhase;
+use convoy_state_machine::records::Progress;
 use convoy_state_machine::{Cluster, Command, Envelope, Refusal};
 
 use super::session::QUEUED_DIRECTIVES;
@@ -52,6 +54,23 @@ fn leader_that_did_not_run_itself_calls_nobody_silent() {
     scene.jump_ms(60_000);
     assert_eq!(scene.phase(), JobPhase::Training);
     scene.pass_ms(2_000, &[0, 1]);
+    assert_eq!(scene.phase(), JobPhase::Training);
+}
+
+#[test]
+fn leader_that_did_not_run_itself_extends_every_deadline() {
+    let mut scene = Scene::placed();
+    scene.jump_ms(600_000);
+    assert_eq!(scene.phase(), JobPhase::Forming, "nobody had to attach");
+    scene.attach(0);
+    scene.attach(1);
+    let attempt = scene.stop_attempt(0);
+    scene.stopped(0, attempt);
+    scene.jump_ms(600_000);
+    assert_eq!(scene.phase(), JobPhase::Forming, "nobody had to answer");
+    scene.stopped(1, attempt);
+    scene.ready(0, attempt);
+    scene.ready(1, attempt);
     assert_eq!(scene.phase(), JobPhase::Training);
 }
 
@@ -197,6 +216,27 @@ fn slow_watcher_misses_views_and_never_the_newest() {
     assert!(newest.revision > first + 40, "{}", newest.revision);
     let step = newest.view.progress.as_ref().map(|at| at.position.step.0);
     assert_eq!(step, Some(49));
+}
+
+#[test]
+fn waits_for_the_coordinators_are_added_up_over_workers() {
+    let mut scene = Scene::training();
+    let views = scene.watch().expect("the job is there");
+    let mut shown = |waits: [u64; 2]| {
+        for (worker, coordinator_waits) in waits.into_iter().enumerate() {
+            let progress = Progress {
+                coordinator_waits,
+                ..progress(1)
+            };
+            scene.report(worker as u32, WorkerReport::Progress(progress));
+        }
+        scene.pass_ms(100, &[0, 1]);
+        let newest = views.borrow();
+        newest.view.progress.as_ref().map(|at| at.coordinator_waits)
+    };
+    assert_eq!(shown([0, 0]), Some(0));
+    assert_eq!(shown([3, 0]), Some(3));
+    assert_eq!(shown([3, 4]), Some(7));
 }
 
 #[test]

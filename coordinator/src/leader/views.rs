@@ -1,4 +1,5 @@
-//! What watchers see: the newest view of each job, conflated. A slow watcher misses views, never the newest one.
+//! What watchers see: the newest view of each job, conflated. A slow watcher misses views, never the newest one. A view that
+//! nobody watches is made when somebody asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) struct NumberedView {
 pub(super) struct Views {
     term: u64,
     newest: BTreeMap<JobId, watch::Sender<NumberedView>>,
+    /// Of these the newest view is out of date, and nobody watched when it became so.
+    outdated: BTreeSet<JobId>,
     changed: BTreeSet<JobId>,
     /// Changes that come with every step: published once per tick.
     slowly_changed: BTreeSet<JobId>,
@@ -57,6 +60,12 @@ impl Views {
 
     pub(super) fn newest(&self, job: &JobId) -> Option<&watch::Sender<NumberedView>> {
         self.newest.get(job)
+    }
+
+    /// Whether somebody sees the job's view change.
+    fn is_watched(&self, job: &JobId) -> bool {
+        let newest = self.newest.get(job);
+        newest.is_some_and(|newest| newest.receiver_count() > 0)
     }
 
     fn publish(&mut self, view: JobView) {
@@ -118,20 +127,26 @@ impl<L: Log> Leader<L> {
         if self.views.newest.len() > self.cluster.job_count() {
             let cluster = &self.cluster;
             self.views.newest.retain(|id, _| cluster.job(id).is_some());
+            self.views.outdated.retain(|id| cluster.job(id).is_some());
             self.live.retain(|id, _| cluster.job(id).is_some());
         }
     }
 
-    /// Publishes the views of jobs that changed.
+    /// Publishes the views of jobs that changed, where somebody watches them.
     pub(super) fn publish_changed(&mut self) {
         for id in std::mem::take(&mut self.views.changed) {
-            self.publish(&id);
+            if self.views.is_watched(&id) {
+                self.publish(&id);
+            } else if self.views.newest(&id).is_some() {
+                self.views.outdated.insert(id);
+            }
         }
     }
 
-    /// Publishes the view of a job that has none yet.
+    /// Publishes the view of a job that has none yet, or an old one.
     pub(super) fn publish_now(&mut self, id: &JobId) {
-        if self.views.newest(id).is_none() {
+        let is_outdated = self.views.outdated.remove(id) || self.views.changed.contains(id);
+        if is_outdated || self.views.newest(id).is_none() {
             self.publish(id);
         }
     }

@@ -5,7 +5,9 @@ use convoy_proto::PROTOCOL_VERSION;
 use convoy_state_machine::Refusal;
 use convoy_state_machine::cause::Cause;
 use convoy_state_machine::job::WorkerProcess;
+use convoy_state_machine::membership::Named;
 
+use super::refused::OtherBuild;
 use super::session::{QUEUED_DIRECTIVES, SessionId, Unsent, WorkerSession};
 use super::silence::Peer;
 use super::{Detached, Leader, Refused, WorkerAttach, WorkerDirective, WorkerHello};
@@ -38,6 +40,7 @@ impl<L: Log> Leader<L> {
             id: session,
             outbound,
             data_address,
+            build,
             told: Vec::new(),
         };
         if let Some(old) = self.workers.insert(worker.clone(), new) {
@@ -54,29 +57,55 @@ impl<L: Log> Leader<L> {
     }
 
     fn check_worker(&mut self, hello: &WorkerHello) -> Result<(), Refused> {
-        let worker = &hello.worker;
-        let (_, assigned) = self
-            .cluster
-            .current_worker(worker)
-            .map_err(Refused::State)?;
+        self.check_life(&hello.worker)?;
+        let fits = check_protocol(hello).and_then(|()| self.check_build(hello));
+        if let Err(refused) = &fits {
+            // The worker will end without having said why; this is the reason.
+            let cause = Cause::Decided(refused.to_string());
+            self.note(&hello.worker.job, cause);
+        }
+        fits
+    }
+
+    fn check_life(&self, worker: &WorkerRef) -> Result<(), Refused> {
+        let known = self.cluster.current_worker(worker);
+        let (_, assigned) = known.map_err(Refused::State)?;
         if let WorkerProcess::Ended(obituary) = &assigned.process {
             let (worker, how) = (worker.clone(), obituary.how.clone());
             return Err(Refused::State(Refusal::WorkerHasEnded { worker, how }));
         }
-        let (theirs, ours) = (hello.protocol_version, PROTOCOL_VERSION);
-        if theirs != ours {
-            let (peer, build) = (worker.to_string(), hello.build.clone());
-            let refused = Refused::Protocol {
-                peer,
-                build,
-                theirs,
-                ours,
-            };
-            // The worker will end without having said why; this is the reason.
-            self.note(&worker.job, Cause::Decided(refused.to_string()));
-            return Err(refused);
-        }
         Ok(())
+    }
+
+    /// All workers of a job are of one build. Another build may compute other numbers, and nothing that is compared later would
+    /// say why.
+    fn check_build(&self, hello: &WorkerHello) -> Result<(), Refused> {
+        let WorkerHello { worker, build, .. } = hello;
+        let fellows = self.workers.iter().filter(|(fellow, _)| {
+            fellow.job == worker.job && fellow.worker != worker.worker && self.holds_slot(fellow)
+        });
+        let mut others = fellows.filter(|(_, session)| session.build != *build);
+        let Some((known, session)) = others.next() else {
+            return Ok(());
+        };
+        let (Some(given), Some(known)) = (self.named(worker), self.named(known)) else {
+            return Ok(());
+        };
+        Err(Refused::Build(Box::new(OtherBuild {
+            job: worker.job.clone(),
+            given,
+            given_build: build.clone(),
+            known,
+            known_build: session.build.clone(),
+        })))
+    }
+
+    fn named(&self, worker: &WorkerRef) -> Option<Named> {
+        let (_, assigned) = self.cluster.current_worker(worker).ok()?;
+        Some(Named {
+            worker: worker.worker,
+            node: assigned.node.clone(),
+        })
     }
 
     pub(super) fn worker_detached(
@@ -169,4 +198,18 @@ impl<L: Log> Leader<L> {
             }
         }
     }
+}
+
+fn check_protocol(hello: &WorkerHello) -> Result<(), Refused> {
+    let (theirs, ours) = (hello.protocol_version, PROTOCOL_VERSION);
+    if theirs == ours {
+        return Ok(());
+    }
+    let (peer, build) = (hello.worker.to_string(), hello.build.clone());
+    Err(Refused::Protocol {
+        peer,
+        build,
+        theirs,
+        ours,
+    })
 }

@@ -20,6 +20,7 @@ const QUEUED_MESSAGES: usize = 512;
 /// What everything that speaks with other replicas needs.
 #[derive(Clone)]
 pub(super) struct Network {
+    /// For what takes long, as snapshots do.
     pub(super) runtime: Handle,
     pub(super) introduction: v1::Introduction,
     pub(super) addresses: watch::Receiver<Addresses>,
@@ -32,6 +33,7 @@ pub(super) struct Outbox {
     network: Network,
     queues: BTreeMap<ReplicaId, mpsc::Sender<v1::RaftMessage>>,
     unreachable: BTreeSet<ReplicaId>,
+    is_any_queued: bool,
 }
 
 impl Outbox {
@@ -40,20 +42,28 @@ impl Outbox {
             network,
             queues: BTreeMap::new(),
             unreachable: BTreeSet::new(),
+            is_any_queued: false,
         }
     }
 
-    /// Never waits: what does not fit is dropped.
+    /// Never waits: what does not fit is dropped. Only on a runtime, which the task that sends it then runs on.
     pub(super) fn send(&mut self, to: ReplicaId, message: v1::RaftMessage) {
         let network = &self.network;
         let queue = self.queues.entry(to).or_insert_with(|| {
             let (queue, waiting) = mpsc::channel(QUEUED_MESSAGES);
-            let peer = Peer::new(to, waiting, network.clone());
-            network.runtime.spawn(peer.run());
+            tokio::spawn(Peer::new(to, waiting, network.clone()).run());
             queue
         });
+        self.is_any_queued = true;
         if queue.try_send(message).is_err() {
             self.unreachable.insert(to);
+        }
+    }
+
+    /// Lets the tasks of this thread run until what was queued has left, or waits for the network.
+    pub(super) async fn let_go(&mut self) {
+        if std::mem::take(&mut self.is_any_queued) {
+            tokio::task::yield_now().await;
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) enum Request {
     Receive(Vec<v1::RaftMessage>),
     /// Messages to this one are lost.
     Unreachable(ReplicaId),
+    /// The connection on which this one sent broke.
+    ConnectionLost(ReplicaId),
     /// What became of a snapshot to a follower.
     SnapshotSent {
         to: ReplicaId,

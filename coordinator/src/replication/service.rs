@@ -1,26 +1,34 @@
 //! What other replicas send: messages, and snapshots.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use convoy_common::ids::ReplicaId as MemberId;
+use convoy_common::limits::MAX_COORDINATORS;
+use convoy_consensus::ReplicaId;
 use convoy_journal::{RealDisk, SnapshotMeta, Snapshots};
-use convoy_proto::raft::v1;
 use convoy_proto::raft::v1::raft_message::Body;
 use convoy_proto::raft::v1::raft_server::Raft;
 use convoy_proto::raft::v1::snapshot_piece::Piece;
+use convoy_proto::raft::{PROTOCOL_VERSION, v1};
 use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::version::ClusterVersion;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request as Call, Response, Status, Streaming};
 
 use super::request::Request;
-use crate::leader::Event;
+use crate::leader::{Event, Reply};
 
 /// Pieces of a snapshot that wait for the disk.
 const WAITING_PIECES: usize = 2;
+
+/// A stream's first delivery leaves with its call; only a sender that is no coordinator lets it be waited for.
+const INTRODUCTION_LIMIT: Duration = Duration::from_secs(5);
 
 /// Longest delivery: a batch, and the message that was too much for it.
 pub(crate) const MAX_DELIVERY_BYTES: usize = 16 << 20;
@@ -35,8 +43,51 @@ pub(crate) struct RaftService {
     pub(super) snapshots: Snapshots<RealDisk>,
     /// One snapshot at a time: a second one is newer, and comes again.
     pub(super) installing: Arc<Semaphore>,
+    pub(super) streams: Streams,
     /// True when this coordinator ends: streams of others don't end by themselves.
     pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// The newest stream of each replica that has one: the end of an older one says nothing about it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Streams(Arc<Mutex<OpenStreams>>);
+
+#[derive(Debug, Default)]
+struct OpenStreams {
+    opened: u64,
+    newest: BTreeMap<ReplicaId, u64>,
+}
+
+/// A stream whose sender is known.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    from: ReplicaId,
+    number: u64,
+}
+
+impl Streams {
+    /// None if there are streams of as many others as a cluster can have: this one is served, and its end means nothing.
+    fn open(&self, from: ReplicaId) -> Option<Stream> {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = streams.newest.len() < MAX_COORDINATORS;
+        if !has_room && !streams.newest.contains_key(&from) {
+            return None;
+        }
+        streams.opened += 1;
+        let number = streams.opened;
+        streams.newest.insert(from, number);
+        Some(Stream { from, number })
+    }
+
+    /// Whether nothing comes from its sender any more.
+    fn close(&self, stream: Stream) -> bool {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newest = streams.newest.get(&stream.from) == Some(&stream.number);
+        if is_newest {
+            streams.newest.remove(&stream.from);
+        }
+        is_newest
+    }
 }
 
 #[tonic::async_trait]
@@ -48,11 +99,18 @@ impl Raft for RaftService {
         call: Call<Streaming<v1::Delivery>>,
     ) -> Result<Response<Self::DeliverStream>, Status> {
         let (ended, answers) = mpsc::channel(1);
-        let service = self.clone();
-        let deliveries = call.into_inner();
-        // Answered at once, so that the sender knows whom it speaks with before it sends.
+        let mut service = self.clone();
+        let mut deliveries = call.into_inner();
+        let (stream, first) = service.first(&mut deliveries).await?;
+        // Answered before anything else is read, so that the sender knows whom it speaks with.
         tokio::spawn(async move {
-            if let Err(status) = service.read(deliveries).await {
+            let read = service.read(first, deliveries).await;
+            if let Some(stream) = stream.filter(|stream| service.streams.close(*stream)) {
+                let lost = Request::ConnectionLost(stream.from);
+                // The thread that would want to know may have ended.
+                let _ = service.requests.send(lost).await;
+            }
+            if let Err(status) = read {
                 // The sender may be gone.
                 let _ = ended.send(Err(status)).await;
             }
@@ -77,33 +135,67 @@ impl Raft for RaftService {
 }
 
 impl RaftService {
-    async fn read(mut self, mut deliveries: Streaming<v1::Delivery>) -> Result<(), Status> {
+    /// Whose stream it is, once its sender was found to fit in here, and the messages of its first delivery.
+    async fn first(
+        &self,
+        deliveries: &mut Streaming<v1::Delivery>,
+    ) -> Result<(Option<Stream>, Vec<v1::RaftMessage>), Status> {
+        let late = |_| {
+            Status::deadline_exceeded(format!(
+                "the introduction did not come within {INTRODUCTION_LIMIT:?}"
+            ))
+        };
+        let first = timeout(INTRODUCTION_LIMIT, deliveries.message());
+        let first = first.await.map_err(late)??;
+        let Some(v1::Delivery {
+            introduction: Some(introduction),
+            messages,
+        }) = first
+        else {
+            return Err(malformed("a stream begins with an introduction"));
+        };
+        let from = ReplicaId(introduction.replica);
+        self.introduced(introduction).await?;
+        Ok((self.streams.open(from), messages))
+    }
+
+    /// Until the stream ends.
+    async fn read(
+        &mut self,
+        first: Vec<v1::RaftMessage>,
+        mut deliveries: Streaming<v1::Delivery>,
+    ) -> Result<(), Status> {
+        let mut messages = first;
         loop {
+            let received = self.requests.send(Request::Receive(messages)).await;
+            received.map_err(|_| over())?;
             let delivery = tokio::select! {
                 delivery = deliveries.message() => delivery?,
                 _ = self.stopping.wait_for(|stopping| *stopping) => return Err(over()),
             };
-            let Some(v1::Delivery {
-                introduction,
-                messages,
-            }) = delivery
-            else {
-                return Ok(());
-            };
-            if let Some(introduction) = introduction {
-                self.introduced(introduction).await?;
+            match delivery {
+                None => return Ok(()),
+                Some(delivery) if delivery.introduction.is_some() => {
+                    return Err(malformed("a second introduction in one stream"));
+                }
+                Some(delivery) => messages = delivery.messages,
             }
-            let received = self.requests.send(Request::Receive(messages)).await;
-            received.map_err(|_| over())?;
         }
     }
 
     async fn introduced(&self, introduction: v1::Introduction) -> Result<(), Status> {
         self.check_cluster(introduction.cluster)?;
+        check_protocol(&introduction)?;
         let replica = MemberId(introduction.replica);
-        let member = member(introduction);
-        let event = Event::Introduced { replica, member };
-        self.events.send(event).await.map_err(|_| over())
+        let (reply, answer) = oneshot::channel();
+        let event = Event::Introduced {
+            replica,
+            member: member(introduction),
+            reply: Reply(reply),
+        };
+        self.events.send(event).await.map_err(|_| over())?;
+        let answered = answer.await.map_err(|_| over())?;
+        answered.map_err(|refused| Status::failed_precondition(refused.to_string()))
     }
 
     fn check_cluster(&self, given: u64) -> Result<(), Status> {
@@ -198,6 +290,19 @@ impl RaftService {
     }
 }
 
+fn check_protocol(introduction: &v1::Introduction) -> Result<(), Status> {
+    let (theirs, ours) = (introduction.protocol_version, PROTOCOL_VERSION);
+    if theirs == ours {
+        return Ok(());
+    }
+    let v1::Introduction { replica, build, .. } = introduction;
+    Err(Status::failed_precondition(format!(
+        "coordinator {replica} (build {build}) speaks protocol {theirs} with other coordinators, this one (build {}) speaks \
+         {ours}: use the same version of Convoy for both",
+        crate::BUILD
+    )))
+}
+
 /// A coordinator as it described itself.
 pub(super) fn member(introduction: v1::Introduction) -> Member {
     Member {
@@ -250,4 +355,32 @@ fn malformed(what: &str) -> Status {
 
 fn over() -> Status {
     Status::unavailable("this coordinator shuts down")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_the_newest_stream_says_that_nothing_comes_any_more() {
+        let streams = Streams::default();
+        let old = streams.open(ReplicaId(2)).unwrap();
+        let new = streams.open(ReplicaId(2)).unwrap();
+        assert!(!streams.close(old));
+        assert!(streams.close(new));
+        let next = streams.open(ReplicaId(2)).unwrap();
+        assert!(!streams.close(old), "nor of one that was replaced before");
+        assert!(streams.close(next));
+    }
+
+    #[test]
+    fn streams_of_more_replicas_than_a_cluster_has_are_not_kept() {
+        let streams = Streams::default();
+        let most = MAX_COORDINATORS as u64;
+        let first = streams.open(ReplicaId(1)).unwrap();
+        assert!((2..=most).all(|id| streams.open(ReplicaId(id)).is_some()));
+        assert!(streams.open(ReplicaId(most + 1)).is_none());
+        assert!(streams.close(first));
+        assert!(streams.open(ReplicaId(most + 1)).is_some());
+    }
 }

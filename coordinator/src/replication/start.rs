@@ -11,7 +11,7 @@ use convoy_common::address::CoordinatorAddress;
 use convoy_common::ids::ReplicaId as MemberId;
 use convoy_consensus::{Rejected, Replica, ReplicaConfig, ReplicaError, ReplicaId, Start, Status};
 use convoy_journal::{JournalError, RealDisk, Snapshots};
-use convoy_proto::raft::v1;
+use convoy_proto::raft::{PROTOCOL_VERSION, v1};
 use convoy_state_machine::Cluster;
 use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::version::ClusterVersion;
@@ -23,7 +23,7 @@ use super::failure::Failure;
 use super::log::{QUEUED_REQUESTS, ReplicatedLog};
 use super::outbox::{Network, Outbox};
 use super::request::Request;
-use super::service::{self, RaftService};
+use super::service::{self, RaftService, Streams};
 use super::snapshot_files;
 use super::thread::{ReplicaThread, SnapshotTurn};
 use crate::config::{Begin, ReplicaSettings};
@@ -198,6 +198,7 @@ impl StartReplication {
             events: leader_inbox,
             snapshots: snapshots.clone(),
             installing: Arc::new(Semaphore::new(1)),
+            streams: Streams::default(),
             stopping,
         };
         let thread = ReplicaThread {
@@ -309,5 +310,6 @@ fn introduction(settings: &ReplicaSettings, advertised: &CoordinatorAddress) -> 
         api_address: address,
         build: crate::BUILD.to_owned(),
         supports: ClusterVersion::NEWEST.0,
+        protocol_version: PROTOCOL_VERSION,
     }
 }

@@ -1,9 +1,10 @@
-//! The thread that owns the replica.
+//! The thread that owns the replica. The tasks that speak with the others run on it too, in turn with the replica: no other
+//! thread has to wake up for a message.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use convoy_consensus::{Committed, Members, Output, Rejected, Replica, ReplicaId, Role};
+use convoy_consensus::{Committed, Fatal, Members, Output, Rejected, Replica, ReplicaId, Role};
 use convoy_journal::{RealDisk, SnapshotMeta};
 use convoy_proto::raft::v1;
 use convoy_state_machine::codec;
@@ -59,7 +60,7 @@ impl ReplicaThread {
     /// Until it is told to stop, or the replica can't go on.
     pub(super) fn run(mut self) {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build();
         let end = match runtime {
             Ok(runtime) => runtime.block_on(self.serve()),
@@ -135,6 +136,7 @@ impl ReplicaThread {
                 }
             }
             Request::Unreachable(id) => self.replica.is_unreachable(id),
+            Request::ConnectionLost(id) => self.replica.connection_lost(id),
             Request::SnapshotSent { to, is_in_place } => {
                 self.replica.snapshot_sent(to, is_in_place);
             }
@@ -196,10 +198,7 @@ impl ReplicaThread {
     /// Does what is due, and hands on what comes of it.
     async fn advance(&mut self) -> Result<(), End> {
         let mut output = Output::default();
-        let outbox = &mut self.outbox;
-        let advanced = self
-            .replica
-            .advance(&mut |to, message| outbox.send(to, message), &mut output);
+        let advanced = self.take_steps(&mut output).await;
         for id in self.outbox.take_unreachable() {
             self.replica.is_unreachable(id);
         }
@@ -217,7 +216,24 @@ impl ReplicaThread {
             tracing::info!(?role, "role");
             self.roles.send_replace(role);
         }
+        // Also where requests wait already: what was promised to others is on their way first.
+        self.outbox.let_go().await;
         Ok(())
+    }
+
+    /// What goes to others leaves before the disk is waited for, wherever it may: they write at the same time.
+    async fn take_steps(&mut self, output: &mut Output) -> Result<(), Fatal> {
+        let outbox = &mut self.outbox;
+        loop {
+            let send = &mut |to, message| outbox.send(to, message);
+            let Some(step) = self.replica.next_step(send, output)? else {
+                return Ok(());
+            };
+            if step.waits_for_disk() {
+                outbox.let_go().await;
+            }
+            step.complete(&mut |to, message| outbox.send(to, message), output)?;
+        }
     }
 
     /// What the leader loop has to know, in the order in which it has to.

@@ -8,7 +8,7 @@ mod disagreement;
 use std::collections::BTreeMap;
 
 use convoy_common::ids::{
-    Attempt, Generation, JobId, Position, Rank, StepIndex, WorkerId, WorkerRef,
+    Attempt, Generation, JobId, NodeId, Position, Rank, StepIndex, WorkerId, WorkerRef,
 };
 use convoy_common::partition::owned_shards;
 
@@ -17,7 +17,7 @@ use crate::records::{DatasetFingerprint, Digest, Member};
 use crate::time::Moment;
 
 use disagreement::same_states;
-pub use disagreement::{Disagreement, Place};
+pub use disagreement::{Disagreement, Named, Place};
 
 /// What a job's candidates and its state say when an attempt begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +30,28 @@ pub struct Basis {
     pub dataset: Option<DatasetFingerprint>,
     /// How many data shards are to be owned.
     pub data_shards: u32,
-    /// Everyone who is to become a member, with the `host:port` of their ring listener. Ranks follow worker ids.
-    pub candidates: BTreeMap<WorkerId, (WorkerRef, String)>,
+    /// Everyone who is to become a member. Ranks follow worker ids.
+    pub candidates: BTreeMap<WorkerId, Candidate>,
+}
+
+/// Who is to become a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Who.
+    pub worker: WorkerRef,
+    /// Where it runs, for messages.
+    pub node: NodeId,
+    /// `host:port` of its ring listener.
+    pub data_address: String,
+}
+
+impl Candidate {
+    fn named(&self) -> Named {
+        Named {
+            worker: self.worker.worker,
+            node: self.node.clone(),
+        }
+    }
 }
 
 /// One attempt at a generation.
@@ -124,7 +144,7 @@ impl Forming {
         self.basis
             .candidates
             .get(&worker.worker)
-            .is_some_and(|(known, _)| known == worker)
+            .is_some_and(|known| known.worker == *worker)
     }
 
     /// Whether `worker` said that it is ready.
@@ -146,7 +166,7 @@ impl Forming {
         worker: &WorkerRef,
         attempt: Attempt,
         standing: Standing,
-    ) -> Result<Next, Disagreement> {
+    ) -> Result<Next, Box<Disagreement>> {
         if attempt != self.attempt || !self.has_candidate(worker) {
             return Ok(Next::Ignore(self.stale("Stopped", worker, attempt)));
         }
@@ -175,7 +195,7 @@ impl Forming {
         worker: &WorkerRef,
         attempt: Attempt,
         state_digest: Digest,
-    ) -> Result<Next, Disagreement> {
+    ) -> Result<Next, Box<Disagreement>> {
         if attempt != self.attempt || !self.has_candidate(worker) {
             return Ok(Next::Ignore(self.stale("Ready", worker, attempt)));
         }
@@ -188,7 +208,7 @@ impl Forming {
             return Ok(Next::Wait);
         }
         same_states(
-            &self.basis.job,
+            &self.basis,
             plan.start,
             ready.iter().map(|(id, digest)| (*id, digest)),
         )?;
@@ -277,52 +297,57 @@ impl Forming {
 }
 
 impl Basis {
+    fn named(&self, worker: WorkerId) -> Option<Named> {
+        self.candidates.get(&worker).map(Candidate::named)
+    }
+
     /// What to prepare, once everybody's standing is known.
-    fn plan(&self, standings: &BTreeMap<WorkerId, Standing>) -> Result<Plan, Disagreement> {
-        let mut standings = standings.iter();
-        let Some((first, standing)) = standings.next() else {
+    fn plan(&self, standings: &BTreeMap<WorkerId, Standing>) -> Result<Plan, Box<Disagreement>> {
+        // Both have an entry for every candidate by now.
+        let mut standings = self.candidates.values().zip(standings);
+        let Some((first, (first_id, standing))) = standings.next() else {
             unreachable!("an attempt has at least one candidate");
         };
-        let (first, job) = (*first, &self.job);
+        let job = &self.job;
         if let Some(pinned) = self
             .dataset
             .as_ref()
             .filter(|pinned| **pinned != standing.dataset)
         {
             let (given, pinned) = (standing.dataset.clone(), pinned.clone());
-            return Err(Disagreement::OtherDataset {
+            return Err(Box::new(Disagreement::OtherDataset {
                 job: job.clone(),
-                worker: first,
+                worker: first.named(),
                 given,
                 pinned,
-            });
+            }));
         }
-        for (other, theirs) in standings.clone() {
+        for (other, (_, theirs)) in standings.clone() {
             if theirs.dataset != standing.dataset {
-                return Err(Disagreement::Datasets {
+                return Err(Box::new(Disagreement::Datasets {
                     job: job.clone(),
-                    first,
+                    first: first.named(),
                     first_dataset: standing.dataset.clone(),
-                    other: *other,
+                    other: other.named(),
                     other_dataset: theirs.dataset.clone(),
-                });
+                }));
             }
             if theirs.position != standing.position {
-                return Err(Disagreement::Positions {
+                return Err(Box::new(Disagreement::Positions {
                     job: job.clone(),
-                    first,
+                    first: first.named(),
                     first_position: Place(standing.position),
-                    other: *other,
+                    other: other.named(),
                     other_position: Place(theirs.position),
-                });
+                }));
             }
         }
         let start = standing.position.step;
-        let digests = standings.map(|(id, theirs)| (*id, &theirs.state_digest));
+        let digests = standings.map(|(_, (id, theirs))| (*id, &theirs.state_digest));
         same_states(
-            job,
+            self,
             start,
-            std::iter::once((first, &standing.state_digest)).chain(digests),
+            std::iter::once((*first_id, &standing.state_digest)).chain(digests),
         )?;
         Ok(Plan {
             members: self.members(),
@@ -336,10 +361,10 @@ impl Basis {
     fn members(&self) -> Vec<Member> {
         let world = u32::try_from(self.candidates.len()).unwrap_or(u32::MAX);
         let ranked = (0..).map(Rank).zip(self.candidates.values());
-        let members = ranked.map(|(rank, (worker, data_address))| Member {
-            worker: worker.clone(),
+        let members = ranked.map(|(rank, candidate)| Member {
+            worker: candidate.worker.clone(),
             rank,
-            data_address: data_address.clone(),
+            data_address: candidate.data_address.clone(),
             shards: owned_shards(self.data_shards, world, rank),
         });
         members.collect()

@@ -140,6 +140,9 @@ pub struct Progress {
     pub skipped_steps: Vec<StepIndex>,
     /// How many there are.
     pub skipped: u64,
+    /// How often workers that trained had to wait for the coordinators to take their reports.
+    #[serde(default)]
+    pub coordinator_waits: u64,
 }
 
 /// Exact counts of one evaluation over the whole test split.

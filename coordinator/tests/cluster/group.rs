@@ -71,7 +71,7 @@ impl Group {
         group
     }
 
-    fn address(&self, id: u64) -> SocketAddr {
+    pub(crate) fn address(&self, id: u64) -> SocketAddr {
         // Processes of tests that run at the same time have different ones as well.
         let [_, process, ..] = std::process::id().to_be_bytes();
         let last = std::process::id().to_le_bytes()[0];

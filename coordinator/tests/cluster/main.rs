@@ -4,4 +4,5 @@
 mod changes;
 mod disks;
 mod group;
+mod introductions;
 mod leaders;

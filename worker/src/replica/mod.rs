@@ -7,6 +7,7 @@ mod load;
 mod progress;
 mod reducer;
 mod saving;
+mod teller;
 mod training;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use progress::Progress;
 pub(crate) use reducer::GroupReducer;
+use teller::{Events, Teller};
 pub(crate) use training::{BATCHES_AHEAD_PER_SHARD, DATA_THREADS};
 
 /// Commands come one per membership change; more than this many unanswered ones mean that the other side is broken.
@@ -145,10 +147,7 @@ impl Replica {
                     me,
                     listener,
                     inbox,
-                    &Teller {
-                        events: outbox,
-                        progress: publish,
-                    },
+                    &Teller::new(Events::into(outbox), publish),
                 )
             })?;
         Ok((
@@ -175,29 +174,6 @@ impl Replica {
         {
             tracing::error!("the replica thread panicked");
         }
-    }
-}
-
-/// The thread's side of the channels.
-pub(crate) struct Teller {
-    events: mpsc::Sender<Event>,
-    progress: watch::Sender<Progress>,
-}
-
-impl Teller {
-    /// Tells an event; when nobody listens any more the worker is about to end.
-    pub(crate) fn tell(&self, event: Event) {
-        if self.events.blocking_send(event).is_err() {
-            tracing::debug!("nobody listens to the replica any more");
-        }
-    }
-
-    pub(crate) fn publish(&self, progress: Progress) {
-        self.progress.send_replace(progress);
-    }
-
-    pub(crate) fn events(&self) -> mpsc::Sender<Event> {
-        self.events.clone()
     }
 }
 

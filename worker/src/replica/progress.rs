@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     pub(crate) skipped: u64,
     /// The first of them. Shared, as the progress is copied at every step and they change at few.
     pub(crate) first_skipped: Arc<Vec<u64>>,
+    /// How often this worker waited for the coordinators since it started.
+    pub(crate) coordinator_waits: u64,
 }
 
 impl Progress {

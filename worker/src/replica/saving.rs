@@ -9,9 +9,9 @@ use convoy_checkpoint::{
 };
 use convoy_common::ids::{Attempt, EpochIndex, JobId, Position, Rank};
 use convoy_training::{HostTensor, Snapshot};
-use tokio::sync::mpsc;
 
 use super::load::Loaded;
+use super::teller::Events;
 use super::{Event, WrittenSlice};
 
 /// A checkpoint could not be begun, or its thread broke. A slice that can't be written is an [`Event::Failed`].
@@ -58,7 +58,7 @@ impl Saving {
         is_final: bool,
         rank: Rank,
         state: Snapshot,
-        events: mpsc::Sender<Event>,
+        events: Events,
     ) -> Result<(), SavingError> {
         self.finish()?;
         let identity = SliceIdentity {
@@ -101,8 +101,8 @@ impl Saving {
                     Event::Failed { reason }
                 }
             };
-            // Nobody listening means that the worker is about to end.
-            let _ = events.blocking_send(event);
+            // While this waits, so does the next checkpoint, and training with it.
+            events.tell(event);
         };
         self.in_flight = Some(
             std::thread::Builder::new()

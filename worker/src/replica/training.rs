@@ -199,7 +199,7 @@ impl Training {
                     }
                     let counts = self.evaluate(&own.shards, step, &mut batches)?;
                     progress.elsewhere += began.elapsed();
-                    teller.publish(progress.clone());
+                    teller.publish(&progress);
                     teller.tell(Event::Evaluated {
                         generation: self.position.generation,
                         step,
@@ -235,7 +235,7 @@ impl Training {
                 .step(tag, shards, batch.end - batch.start, batches)?;
             self.position.step = step.next();
             progress.step(step, epoch, &report, began.elapsed());
-            teller.publish(progress.clone());
+            teller.publish(progress);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 #include "shim.h"
 
+#include "guarded.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
@@ -9,37 +11,15 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
+using convoy::copy_message;
+using convoy::guarded;
+
 namespace {
-
-char* copy_message(const std::string& text) {
-  char* message = static_cast<char*>(std::malloc(text.size() + 1));
-  if (message != nullptr) std::memcpy(message, text.c_str(), text.size() + 1);
-  return message;
-}
-
-// No exception may cross into Rust.
-template <typename Body>
-char* guarded(Body&& body) {
-  try {
-    body();
-    return nullptr;
-  } catch (const c10::Error& error) {
-    return copy_message(error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    return copy_message(error.what());
-  } catch (...) {
-    return copy_message("an exception that is no std::exception");
-  }
-}
 
 struct CallHook final : torch::autograd::FunctionPostHook {
   CallHook(convoy_hook_fn call, void* context, size_t parameter) : call(call), context(context), parameter(parameter) {}

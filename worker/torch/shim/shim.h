@@ -40,4 +40,21 @@ char* convoy_update_sgd(convoy_update* update, double learning_rate, double mome
 // torch.optim.AdamW; `first` and `second` are the running means of gradients and squares, `count` is 1 for the first update.
 char* convoy_update_adamw(convoy_update* update, double learning_rate, double beta1, double beta2, double eps,
                           double weight_decay, double count, double gradient_divisor);
+
+// A layer of BatchNorm in training; each tensor has one value for each channel.
+struct convoy_batch_norm {
+  at::Tensor *weight, *bias, *running_mean, *running_var;
+  double momentum, epsilon;
+};
+
+// BatchNorm with the batch's own statistics and what follows it, in one: the running statistics move, autograd knows the function.
+// `out` becomes null for tensors that the kernels don't take (other layouts, types and devices, autocast): nothing happened then.
+//
+// max(0, norm(x) + residual); `residual` may be null.
+char* convoy_norm_relu(at::Tensor* x, convoy_batch_norm norm, at::Tensor* residual, at::Tensor** out);
+// max(0, max_pool2d(norm(x), 2)), sides rounded down.
+char* convoy_norm_pool_relu(at::Tensor* x, convoy_batch_norm norm, at::Tensor** out);
+
+// The convolution of x by a weight of 3x3 with padding 1 and stride 1, by Winograd's algorithm; autograd knows the function. `out` as above.
+char* convoy_convolve_3x3(at::Tensor* x, at::Tensor* weight, at::Tensor** out);
 }

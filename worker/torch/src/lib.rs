@@ -11,16 +11,20 @@
 use tikv_jemalloc_sys as _;
 
 mod autocast;
+mod convolve;
 mod flat;
 mod gradient;
 mod library;
+mod normalise;
 mod sys;
 mod update;
 
 pub use autocast::{Autocast, forget_casts};
+pub use convolve::convolve_3x3;
 pub use flat::{Elements, FlatBuffer, Region};
 pub use gradient::{GradientHooks, set_gradient};
 pub use library::{EXPECTED_VERSION, LibraryError, check_library, library_version};
+pub use normalise::{BatchNorm, norm_add_relu, norm_pool_relu, norm_relu};
 pub use update::{AdamWStep, FusedUpdate, SgdStep};
 
 /// libtorch refused a call.

@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
+use tch::Tensor;
 use torch_sys::C_tensor;
 
 use crate::TorchError;
@@ -18,6 +19,17 @@ pub(crate) struct Hook {
 #[repr(C)]
 pub(crate) struct Update {
     _opaque: [u8; 0],
+}
+
+/// A layer of BatchNorm, as the shim has it.
+#[repr(C)]
+pub(crate) struct BatchNorm {
+    pub(crate) weight: *mut C_tensor,
+    pub(crate) bias: *mut C_tensor,
+    pub(crate) running_mean: *mut C_tensor,
+    pub(crate) running_var: *mut C_tensor,
+    pub(crate) momentum: f64,
+    pub(crate) epsilon: f64,
 }
 
 pub(crate) type HookFn = extern "C" fn(context: *mut c_void, parameter: usize);
@@ -39,6 +51,22 @@ unsafe extern "C" {
     ) -> *mut c_char;
     pub(crate) fn convoy_autocast_cpu(enabled: bool) -> *mut c_char;
     pub(crate) fn convoy_autocast_forget() -> *mut c_char;
+    pub(crate) fn convoy_norm_relu(
+        x: *mut C_tensor,
+        norm: BatchNorm,
+        residual: *mut C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    pub(crate) fn convoy_norm_pool_relu(
+        x: *mut C_tensor,
+        norm: BatchNorm,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    pub(crate) fn convoy_convolve_3x3(
+        x: *mut C_tensor,
+        weight: *mut C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
     pub(crate) fn convoy_update_new(
         parameters: *const *mut C_tensor,
         gradients: *const *mut C_tensor,
@@ -74,6 +102,28 @@ pub(crate) fn check(operation: &'static str, message: *mut c_char) -> Result<(),
         None => Ok(()),
         Some(message) => Err(TorchError { operation, message }),
     }
+}
+
+/// A handle for the shim, good while `tensor` is borrowed.
+pub(crate) fn pointer(tensor: &Tensor) -> *mut C_tensor {
+    tensor.as_ptr().cast_mut()
+}
+
+/// What a function of the shim left in its `out`: a tensor, or nothing where it takes no such tensors.
+///
+/// # Safety
+/// `message` and `out` come from one such call, and are used only here.
+pub(crate) unsafe fn made(
+    operation: &'static str,
+    message: *mut c_char,
+    out: *mut C_tensor,
+) -> Result<Option<Tensor>, TorchError> {
+    check(operation, message)?;
+    if out.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the shim made this handle for us with `new`, as tch makes its own.
+    Ok(Some(unsafe { Tensor::from_ptr(out) }))
 }
 
 /// What the loaded libtorch says of its own build.

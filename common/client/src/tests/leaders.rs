@@ -175,22 +175,22 @@ async fn giving_up_tells_what_every_coordinator_answered_and_how_often() {
     );
 }
 
+/// A submission that is given up after `limit`.
+async fn given_up(fake: &Fake, limit: Duration) -> ClientError {
+    let caller = Caller::new(endpoints([&fake.address]));
+    let submit = |connection, _| async move {
+        let mut stub = convoy_proto::v1::jobs_client::JobsClient::new(connection);
+        stub.submit(convoy_proto::v1::SubmitRequest::default())
+            .await
+    };
+    let submitted = caller.command("submit the job", limit, submit).await;
+    submitted.unwrap_err()
+}
+
 #[tokio::test]
 async fn command_that_may_have_been_carried_out_says_so() {
     let fake = Fake::start(Mood::Mute, None).await;
-    let caller = Caller::new(endpoints([&fake.address]));
-    let command = |limit| {
-        let caller = caller.clone();
-        async move {
-            let submit = |connection, _| async move {
-                let mut stub = convoy_proto::v1::jobs_client::JobsClient::new(connection);
-                stub.submit(convoy_proto::v1::SubmitRequest::default())
-                    .await
-            };
-            caller.command("submit the job", limit, submit).await
-        }
-    };
-    let error = command(Duration::from_millis(100)).await.unwrap_err();
+    let error = given_up(&fake, Duration::from_millis(100)).await;
     assert!(
         error
             .to_string()
@@ -198,7 +198,7 @@ async fn command_that_may_have_been_carried_out_says_so() {
         "{error}"
     );
     fake.becomes(Mood::Follows(None));
-    let error = command(Duration::from_millis(100)).await.unwrap_err();
+    let error = given_up(&fake, Duration::from_millis(100)).await;
     let text = error.to_string();
     assert_eq!(
         text.contains("all the same"),
@@ -206,4 +206,15 @@ async fn command_that_may_have_been_carried_out_says_so() {
         text.contains("no answer in time"),
         "a follower has certainly not done it: {text}"
     );
+}
+
+#[tokio::test]
+async fn command_of_which_a_leader_was_relieved_may_have_been_carried_out() {
+    let fake = follower(None).await;
+    fake.refuse_next([Redirect { leader: None }.undecided_status()]);
+    let error = given_up(&fake, Duration::from_millis(300)).await;
+    let ClientError::Unreachable(unreachable) = error else {
+        panic!("{error}")
+    };
+    assert!(unreachable.may_have_run, "{unreachable}");
 }

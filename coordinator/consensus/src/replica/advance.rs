@@ -7,7 +7,7 @@ use convoy_proto::raft::v1::raft_message::Body;
 use raft::eraftpb::{Entry, EntryType, Message, MessageType, Snapshot};
 use raft::{Ready, StateRole};
 
-use super::{Mutation, Replica};
+use super::{Mutation, Replica, Step};
 use crate::error::{Fatal, Rejected};
 use crate::membership::{self, Members};
 use crate::output::{Committed, Output, ProposalId, SnapshotToSend};
@@ -15,8 +15,11 @@ use crate::payload;
 use crate::storage::entry_bytes;
 use crate::wire::{hard_state_to_journal, outgoing, to_journal};
 
+/// So many bytes of commands are an entry worth its fsync, also while another is under way: hundreds of small ones.
+const ENOUGH_BYTES: u64 = 64 << 10;
+
 /// Where messages go.
-type Send<'a> = dyn FnMut(ReplicaId, v1::RaftMessage) + 'a;
+pub(super) type Send<'a> = dyn FnMut(ReplicaId, v1::RaftMessage) + 'a;
 
 impl<D: Disk> Replica<D> {
     /// Does everything that is due. A message goes to `send` as soon as it may leave: a leader's entries before its own
@@ -25,6 +28,22 @@ impl<D: Disk> Replica<D> {
     /// # Errors
     /// If this replica can't go on. Messages that were given to `send` before are valid.
     pub fn advance(&mut self, send: &mut Send<'_>, out: &mut Output) -> Result<(), Fatal> {
+        while let Some(step) = self.next_step(send, out)? {
+            step.complete(send, out)?;
+        }
+        Ok(())
+    }
+
+    /// As [`advance`](Self::advance), for callers that have something to do before the disk is waited for: begins one step,
+    /// which gives `send` what need not wait. None when nothing is due any more; only then is `out` complete.
+    ///
+    /// # Errors
+    /// As `advance`.
+    pub fn next_step(
+        &mut self,
+        send: &mut Send<'_>,
+        out: &mut Output,
+    ) -> Result<Option<Step<'_, D>>, Fatal> {
         if let Some(why) = self.condemned.take() {
             return Err(self.stop(why));
         }
@@ -34,15 +53,13 @@ impl<D: Disk> Replica<D> {
         self.send_refusals(send);
         self.propose_waiting();
         self.begin_reads();
-        while self.raw.has_ready() {
-            if let Err(why) = self.process_ready(send, out) {
-                return Err(self.stop(why));
-            }
-            // Applied members or a change of role may have made room for what waits.
-            self.propose_waiting();
+        if !self.raw.has_ready() {
+            self.announce(out);
+            return Ok(None);
         }
-        self.announce(out);
-        Ok(())
+        let mut ready = self.raw.ready();
+        self.send_all(ready.take_messages(), send, out);
+        Ok(Some(Step::of(self, ready)))
     }
 
     fn send_refusals(&mut self, send: &mut Send<'_>) {
@@ -55,9 +72,15 @@ impl<D: Disk> Replica<D> {
         }
     }
 
-    /// Puts waiting commands into entries, as long as raft-rs takes them.
+    /// Puts waiting commands into entries, as long as raft-rs takes them. Those that come while an entry is under way share
+    /// the next one, which is their own fsync on every replica and their own messages; only many need not wait for its end.
     fn propose_waiting(&mut self) {
         while self.proposals.has_waiting() && self.raw.raft.state == StateRole::Leader {
+            let log = &self.raw.raft.raft_log;
+            let enough = ENOUGH_BYTES.min(self.config.limits.max_entry_bytes);
+            if log.committed < log.last_index() && self.proposals.waiting_bytes() < enough {
+                return;
+            }
             let batch = self
                 .proposals
                 .next_batch(self.config.limits.max_entry_bytes);
@@ -96,7 +119,8 @@ impl<D: Disk> Replica<D> {
         let oldest = self.now.saturating_sub(self.config.read_retry_ticks());
         self.reads
             .retry(|sent| has_changed || (!is_leader && sent < oldest));
-        if !self.reads.has_waiting() {
+        // A leader repeats a round that gets lost with its next heartbeat; what a follower sends may be lost for long.
+        if !self.reads.has_waiting() || (is_leader && self.reads.has_round()) {
             return;
         }
         if self.mutation == Some(Mutation::AnswerReadsAtOnce) {
@@ -115,9 +139,13 @@ impl<D: Disk> Replica<D> {
         }
     }
 
-    fn process_ready(&mut self, send: &mut Send<'_>, out: &mut Output) -> Result<(), Fatal> {
-        let mut ready = self.raw.ready();
-        self.send_all(ready.take_messages(), send, out);
+    /// The rest of a step.
+    pub(super) fn complete(
+        &mut self,
+        mut ready: Ready,
+        send: &mut Send<'_>,
+        out: &mut Output,
+    ) -> Result<(), Fatal> {
         let promising = ready.take_persisted_messages();
         if self.mutation == Some(Mutation::SendBeforeSync) {
             self.send_all(promising, send, out);

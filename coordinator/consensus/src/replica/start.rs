@@ -243,7 +243,9 @@ fn raw_node(
         min_election_tick: election_tick,
         max_election_tick: 2 * election_tick,
         read_only_option: ReadOnlyOption::Safe,
-        skip_bcast_commit: false,
+        // A follower learns what is committed from the next entry or heartbeat: nobody reads its state, and a message of
+        // its own for each commit would double the messages of a write.
+        skip_bcast_commit: true,
         // Loses data when set, see the crate's documentation.
         batch_append: false,
         priority: 0,

@@ -60,6 +60,35 @@ fn commands_that_come_together_share_an_entry_in_order() {
 }
 
 #[test]
+fn commands_that_come_while_an_entry_is_under_way_share_the_next() {
+    let mut group = Group::led(3);
+    for text in ["a", "b", "c", "d"] {
+        group.propose(1, text);
+        group.advance(1);
+    }
+    group.settle();
+    group.assert_applied(&[1], &["a", "b", "c", "d"]);
+    let committed = &group.member(1).committed;
+    let entries: Vec<_> = committed.iter().map(|command| command.index).collect();
+    let first = entries[0];
+    assert_eq!(entries, [first, first + 1, first + 1, first + 1]);
+}
+
+#[test]
+fn commands_that_fill_an_entry_do_not_wait_for_the_one_under_way() {
+    let mut group = Group::led(3);
+    let long = "x".repeat(limits().max_entry_bytes as usize / 2);
+    for text in ["a", &long, &long, "b"] {
+        group.propose(1, text);
+        group.advance(1);
+    }
+    let appended = group.waiting().count();
+    assert!(appended > 2, "more than the first entry is on its way");
+    group.settle();
+    group.assert_applied(&[1], &["a", &long, &long, "b"]);
+}
+
+#[test]
 fn follower_names_the_leader_to_whoever_proposes() {
     let mut group = Group::led(3);
     let proposal = group.write(2, "a");
@@ -68,6 +97,50 @@ fn follower_names_the_leader_to_whoever_proposes() {
         group.member(2).rejected[&proposal],
         Rejected::NotLeader { leader }
     );
+}
+
+#[test]
+fn broken_connections_of_the_leader_bring_another_at_once() {
+    let mut group = Group::led(3);
+    group.write(1, "a");
+    group.cut(1);
+    for id in [2, 3] {
+        group.member(id).replica.connection_lost(ReplicaId(1));
+    }
+    group.pass(1);
+    assert!(group.is_leader(2), "the first by its id");
+    group.assert_applied(&[2], &["a"]);
+}
+
+#[test]
+fn voter_whose_log_is_too_old_leaves_its_turn_to_the_next() {
+    let mut group = Group::led(3);
+    group.cut(2);
+    group.write(1, "a");
+    group.mend(2);
+    group.cut(1);
+    for id in [2, 3] {
+        group.member(id).replica.connection_lost(ReplicaId(1));
+    }
+    group.pass(3);
+    assert!(group.is_leader(3));
+    group.assert_applied(&[3], &["a"]);
+}
+
+#[test]
+fn broken_connection_of_a_leader_that_lives_changes_nothing() {
+    let mut group = Group::led(3);
+    let term = group.member(1).replica.role().term();
+    group.member(2).replica.connection_lost(ReplicaId(1));
+    // Of another that does not lead it says nothing at all.
+    group.member(3).replica.connection_lost(ReplicaId(2));
+    group.pass(2 * ELECTION_TICKS);
+    assert!(group.is_leader(1));
+    let leader = Some(ReplicaId(1));
+    for id in [2, 3] {
+        let role = group.member(id).replica.role();
+        assert_eq!(role, Role::Follower { term, leader }, "{id}");
+    }
 }
 
 #[test]

@@ -33,6 +33,36 @@ fn reads_that_come_together_share_one_round() {
 }
 
 #[test]
+fn reads_that_come_during_a_round_of_the_leader_share_the_next() {
+    let mut group = Group::led(3);
+    for number in 1..=10 {
+        group.member(1).replica.read(ReadId(number));
+        group.advance(1);
+    }
+    assert_eq!(group.waiting().count(), 2, "the first round alone");
+    group.deliver_all_once();
+    group.advance_all();
+    group.deliver_all_once();
+    group.advance(1);
+    assert_eq!(group.member(1).reads.len(), 1);
+    assert_eq!(group.waiting().count(), 2, "one round for all others");
+    group.settle();
+    assert_eq!(group.member(1).reads.len(), 10);
+}
+
+#[test]
+fn round_of_the_leader_that_got_lost_is_repeated_with_its_heartbeat() {
+    let mut group = Group::led(3);
+    group.member(1).replica.read(ReadId(1));
+    group.advance(1);
+    group.forget_all();
+    group.member(1).replica.read(ReadId(2));
+    group.pass(2);
+    assert!(group.member(1).reads[&ReadId(1)].is_ok());
+    assert!(group.member(1).reads[&ReadId(2)].is_ok());
+}
+
+#[test]
 fn leader_that_was_deposed_without_knowing_it_answers_no_read() {
     let mut group = Group::led(3);
     group.cut(1);

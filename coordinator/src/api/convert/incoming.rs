@@ -244,6 +244,7 @@ fn progress(wire: v1::Progress) -> Result<Progress, Status> {
             .map(StepIndex)
             .collect(),
         skipped: wire.skipped,
+        coordinator_waits: wire.coordinator_waits,
     })
 }
 

@@ -22,6 +22,10 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
             let leader = leader.clone();
             Redirect { leader }.status()
         }
+        Refused::Undecided { leader } => {
+            let leader = leader.clone();
+            Redirect { leader }.undecided_status()
+        }
         Refused::NoSuchJob { .. } | Refused::State(Refusal::UnknownJob { .. }) => {
             Status::not_found(text)
         }
@@ -34,6 +38,7 @@ pub(in crate::api) fn status(refused: &Refused) -> Status {
         Refused::Replaced { .. } => Status::aborted(text),
         Refused::State(_)
         | Refused::Protocol { .. }
+        | Refused::Build(_)
         | Refused::Change(_)
         | Refused::NodeAway { .. }
         | Refused::NoLog { .. } => Status::failed_precondition(text),
@@ -206,5 +211,6 @@ fn progress(progress: &Progress) -> v1::Progress {
         other_seconds: progress.other_seconds,
         skipped_steps: progress.skipped_steps.iter().map(|step| step.0).collect(),
         skipped: progress.skipped,
+        coordinator_waits: progress.coordinator_waits,
     }
 }

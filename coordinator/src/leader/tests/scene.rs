@@ -139,6 +139,17 @@ impl<L: Log> Scene<L> {
         answer.try_recv().expect("answered at once")
     }
 
+    /// Another coordinator says who it is.
+    pub(super) fn introduce(&mut self, replica: MemberId, member: Replica) -> Result<(), Refused> {
+        let (reply, mut answer) = oneshot::channel();
+        self.handle(Event::Introduced {
+            replica,
+            member,
+            reply: Reply(reply),
+        });
+        answer.try_recv().unwrap()
+    }
+
     /// The client `cli` submits the job of the scene.
     pub(super) fn submit(&mut self, sequence: u64, workers: u32) -> Result<JobId, Refused> {
         let spec: JobSpec = serde_json::from_str(SPEC).unwrap();
@@ -184,34 +195,25 @@ impl<L: Log> Scene<L> {
 
     /// An agent of this name attaches; the newest one of node `n1` is the scene's own.
     pub(super) fn attach_agent(&mut self, name: &str, slots: u32) -> SessionId {
+        self.attach_agent_with(agent_hello(name, slots)).unwrap()
+    }
+
+    pub(super) fn attach_agent_with(&mut self, hello: AgentHello) -> Result<SessionId, Refused> {
+        let name = hello.agent.node.clone();
         let session = self.next_session();
         let (outbound, outgoing, _gone) = channel();
         let (reply, mut answer) = oneshot::channel();
-        let hello = AgentHello {
-            agent: AgentRef {
-                node: node(name),
-                incarnation: 1,
-            },
-            offer: NodeOffer {
-                slots,
-                advertised_host: "127.0.0.1".to_owned(),
-                labels: BTreeMap::new(),
-                build: "test".to_owned(),
-                protocol_version: PROTOCOL_VERSION,
-                worker_memory_bytes: None,
-            },
-        };
         self.handle(Event::AgentAttach(AgentAttach {
             hello,
             session,
             outbound,
             reply: Reply(reply),
         }));
-        answer.try_recv().unwrap().unwrap();
-        if name == "n1" {
+        answer.try_recv().unwrap()?;
+        if name == node("n1") {
             self.agent = (session, outgoing);
         }
-        session
+        Ok(session)
     }
 
     pub(super) fn agent_reports(&mut self, report: AgentReport) {
@@ -247,16 +249,16 @@ impl<L: Log> Scene<L> {
         &mut self,
         worker: &WorkerRef,
     ) -> Result<(SessionId, Outgoing<WorkerDirective>), Refused> {
+        self.attach_with(worker_hello(worker))
+    }
+
+    pub(super) fn attach_with(
+        &mut self,
+        hello: WorkerHello,
+    ) -> Result<(SessionId, Outgoing<WorkerDirective>), Refused> {
         let session = self.next_session();
         let (outbound, outgoing, _gone) = channel();
         let (reply, mut answer) = oneshot::channel();
-        let hello = WorkerHello {
-            protocol_version: PROTOCOL_VERSION,
-            build: "test".to_owned(),
-            worker: worker.clone(),
-            pid: 1,
-            data_address: format!("127.0.0.1:{}", 5_000 + worker.worker.0),
-        };
         self.handle(Event::WorkerAttach(WorkerAttach {
             hello,
             session,
@@ -321,13 +323,13 @@ impl<L: Log> Scene<L> {
     }
 
     pub(super) fn stopped(&mut self, index: u32, attempt: Attempt) {
+        self.stopped_on(index, attempt, dataset(7));
+    }
+
+    pub(super) fn stopped_on(&mut self, index: u32, attempt: Attempt, dataset: DatasetFingerprint) {
         let standing = Standing {
             position: position(0, 0, Phase::Train),
-            dataset: DatasetFingerprint {
-                train_samples: 16,
-                test_samples: 4,
-                index_hash: digest(7),
-            },
+            dataset,
             state_digest: digest(1),
         };
         self.report(index, WorkerReport::Stopped { attempt, standing });
@@ -429,6 +431,44 @@ impl<L: Log> Scene<L> {
     }
 }
 
+/// What an agent of the usual build says first.
+pub(super) fn agent_hello(name: &str, slots: u32) -> AgentHello {
+    AgentHello {
+        agent: AgentRef {
+            node: node(name),
+            incarnation: 1,
+        },
+        offer: NodeOffer {
+            slots,
+            advertised_host: "127.0.0.1".to_owned(),
+            labels: BTreeMap::new(),
+            build: "test".to_owned(),
+            protocol_version: PROTOCOL_VERSION,
+            worker_memory_bytes: None,
+        },
+    }
+}
+
+/// What a worker of the usual build says first.
+pub(super) fn worker_hello(worker: &WorkerRef) -> WorkerHello {
+    WorkerHello {
+        protocol_version: PROTOCOL_VERSION,
+        build: "test".to_owned(),
+        worker: worker.clone(),
+        pid: 1,
+        data_address: format!("127.0.0.1:{}", 5_000 + worker.worker.0),
+    }
+}
+
+/// 16 training samples and 4 for tests, with an index hash of this byte.
+pub(super) fn dataset(hash: u8) -> DatasetFingerprint {
+    DatasetFingerprint {
+        train_samples: 16,
+        test_samples: 4,
+        index_hash: digest(hash),
+    }
+}
+
 fn read<D>(outgoing: &mut Outgoing<D>) -> Vec<D> {
     let mut told = Vec::new();
     while let Some(Next::Directive(directive)) = outgoing.next().now_or_never() {
@@ -496,5 +536,6 @@ pub(super) fn progress(step: u64) -> Progress {
         other_seconds: 0.5,
         skipped_steps: Vec::new(),
         skipped: 0,
+        coordinator_waits: 0,
     }
 }

@@ -120,3 +120,14 @@ fn read_that_nobody_confirms_is_refused() {
     let refused = scene.leader.refused(Rejected::TimedOut { ticks: 18 });
     assert!(matches!(refused, Refused::NotNow(_)), "{refused}");
 }
+
+#[test]
+fn client_whose_command_may_still_be_applied_is_told_so() {
+    let scene = Scene::training();
+    let refused = scene.leader.refused(Rejected::Unknown);
+    assert_eq!(refused, Refused::Undecided { leader: None });
+    assert!(
+        refused.to_string().ends_with("may be done all the same"),
+        "{refused}"
+    );
+}

@@ -1,7 +1,8 @@
 //! Why candidates can't become members of one generation.
 
-use convoy_common::ids::{Attempt, JobId, Position, StepIndex, WorkerId};
+use convoy_common::ids::{Attempt, JobId, NodeId, Position, StepIndex, WorkerId};
 
+use super::Basis;
 use crate::records::{DatasetFingerprint, Digest};
 use crate::time::Seconds;
 
@@ -13,43 +14,43 @@ use crate::time::Seconds;
 )]
 pub enum Disagreement {
     #[error(
-        "workers {first} and {other} of job {job} train on different data: {first_dataset}, and {other_dataset}; give all nodes the same files"
+        "{first} and {other} of job {job} train on different data: {first_dataset}, and {other_dataset}; give all nodes the same files"
     )]
     Datasets {
         job: JobId,
-        first: WorkerId,
+        first: Named,
         first_dataset: DatasetFingerprint,
-        other: WorkerId,
+        other: Named,
         other_dataset: DatasetFingerprint,
     },
     #[error(
-        "worker {worker} of job {job} trains on {given}, the job began with {pinned}; restore the files it began with"
+        "{worker} of job {job} trains on {given}, the job began with {pinned}; restore the files it began with"
     )]
     OtherDataset {
         job: JobId,
-        worker: WorkerId,
+        worker: Named,
         given: DatasetFingerprint,
         pinned: DatasetFingerprint,
     },
     #[error(
-        "workers {first} and {other} of job {job} stand at different places: {first_position} and {other_position}; state transfer is not built yet"
+        "{first} and {other} of job {job} stand at different places: {first_position} and {other_position}; state transfer is not built yet"
     )]
     Positions {
         job: JobId,
-        first: WorkerId,
+        first: Named,
         first_position: Place,
-        other: WorkerId,
+        other: Named,
         other_position: Place,
     },
     #[error(
-        "workers {first} and {other} of job {job} differ in the digest of their state at step {step}: {first_digest} and {other_digest}"
+        "{first} and {other} of job {job} differ in the digest of their state at step {step}: {first_digest} and {other_digest}"
     )]
     States {
         job: JobId,
         step: StepIndex,
-        first: WorkerId,
+        first: Named,
         first_digest: Digest,
-        other: WorkerId,
+        other: Named,
         other_digest: Digest,
     },
     #[error("{who} of job {job} did not {what} within {} of attempt {attempt}", Seconds { ms: *.waited_ms })]
@@ -60,6 +61,21 @@ pub enum Disagreement {
         attempt: Attempt,
         waited_ms: u64,
     },
+}
+
+/// A candidate in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which.
+    pub worker: WorkerId,
+    /// Where it runs.
+    pub node: NodeId,
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "worker {} on node {}", self.worker, self.node)
+    }
 }
 
 /// A position in words.
@@ -77,24 +93,27 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// All digests of the state at `step` are equal.
+/// All digests of the state at `step`, each of a candidate, are equal.
 pub(super) fn same_states<'a>(
-    job: &JobId,
+    basis: &Basis,
     step: StepIndex,
     mut digests: impl Iterator<Item = (WorkerId, &'a Digest)>,
-) -> Result<(), Disagreement> {
+) -> Result<(), Box<Disagreement>> {
     let Some((first, first_digest)) = digests.next() else {
         return Ok(());
     };
-    match digests.find(|(_, digest)| *digest != first_digest) {
-        None => Ok(()),
-        Some((other, other_digest)) => Err(Disagreement::States {
-            job: job.clone(),
-            step,
-            first,
-            first_digest: first_digest.clone(),
-            other,
-            other_digest: other_digest.clone(),
-        }),
-    }
+    let Some((other, other_digest)) = digests.find(|(_, digest)| *digest != first_digest) else {
+        return Ok(());
+    };
+    let (Some(first), Some(other)) = (basis.named(first), basis.named(other)) else {
+        unreachable!("only candidates are asked for their state");
+    };
+    Err(Box::new(Disagreement::States {
+        job: basis.job.clone(),
+        step,
+        first,
+        first_digest: first_digest.clone(),
+        other,
+        other_digest: other_digest.clone(),
+    }))
 }

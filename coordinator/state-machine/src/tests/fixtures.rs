@@ -211,6 +211,7 @@ pub(super) fn progress(step: u64) -> Progress {
         other_seconds: 0.5,
         skipped_steps: Vec::new(),
         skipped: 0,
+        coordinator_waits: 0,
     }
 }
 

@@ -9,23 +9,32 @@ use crate::actions::{Owed, desired_workers, outcome, owed_to};
 use crate::cause::Evidence;
 use crate::command::{Command, Outcome};
 use crate::job::JobPhase;
-use crate::membership::{Basis, Disagreement, Forming, Next};
+use crate::membership::{Basis, Candidate, Disagreement, Forming, Next, Standing};
 use crate::placement::{Decision, decide};
+use crate::records::DatasetFingerprint;
 use crate::slices::SliceCollector;
 use crate::time::Moment;
 use crate::view::{Live, WorkerStage, job_view};
 use crate::{Cluster, Refusal};
 
 fn forming(story: &Story) -> Forming {
+    forming_on(story, story.job().dataset.clone())
+}
+
+fn forming_on(story: &Story, dataset: Option<DatasetFingerprint>) -> Forming {
     let live = story.job().live_workers().collect::<Vec<_>>();
     let candidates = live.into_iter().map(|worker| {
-        let address = format!("127.0.0.1:{}", 9_000 + worker.worker.0);
-        (worker.worker, (worker, address))
+        let candidate = Candidate {
+            node: node(&format!("n{}", worker.worker)),
+            data_address: format!("127.0.0.1:{}", 9_000 + worker.worker.0),
+            worker,
+        };
+        (candidate.worker.worker, candidate)
     });
     let basis = Basis {
         job: story.id.clone(),
         parent: story.job().current_generation(),
-        dataset: story.job().dataset.clone(),
+        dataset,
         data_shards: SHARDS,
         candidates: candidates.collect::<BTreeMap<_, _>>(),
     };
@@ -243,22 +252,55 @@ fn a_lost_node_that_comes_back_keeps_its_workers() {
     assert_eq!(story.ok(register("a", 1, 2)), Outcome::Unchanged);
 }
 
+/// What is said of a worker 1 whose standing at the beginning is `other`, where worker 0 has the usual one.
+fn disagreement(forming: &mut Forming, id: &JobId, other: Standing) -> Box<Disagreement> {
+    forming
+        .stopped(&worker(id, 0, 1), attempt(1), standing(0))
+        .unwrap();
+    forming
+        .stopped(&worker(id, 1, 2), attempt(1), other)
+        .unwrap_err()
+}
+
 #[test]
 fn workers_with_different_data_form_no_generation() {
     let story = Story::placed();
-    let mut forming = forming(&story);
-    forming
-        .stopped(&worker(&story.id, 0, 1), attempt(1), standing(0))
-        .unwrap();
+    let mut fewer = standing(0);
+    fewer.dataset.train_samples = 639;
+    let mut others = standing(0);
+    others.dataset.index_hash = digest(0x66);
+    let usual = standing(0).dataset;
+    for other in [fewer, others] {
+        let text = format!(
+            "worker 0 on node n0 and worker 1 on node n1 of job digits-1 train on different data: {usual}, and {}; give all \
+             nodes the same files",
+            other.dataset
+        );
+        let said = disagreement(&mut forming(&story), &story.id, other);
+        assert_eq!(said.to_string(), text);
+    }
+    assert!(usual.to_string().starts_with("640 training and "));
+}
+
+#[test]
+fn workers_with_other_data_than_the_job_began_with_form_no_generation() {
+    let story = Story::placed();
+    let pinned = standing(0).dataset;
+    let mut forming = forming_on(&story, Some(pinned.clone()));
     let mut other = standing(0);
-    other.dataset.train_samples = 641;
-    let failure = forming
+    other.dataset.test_samples = 1;
+    let given = other.dataset.clone();
+    forming
+        .stopped(&worker(&story.id, 0, 1), attempt(1), other.clone())
+        .unwrap();
+    let said = forming
         .stopped(&worker(&story.id, 1, 2), attempt(1), other)
         .unwrap_err();
-    let text = failure.to_string();
-    assert!(
-        text.contains("640 training") && text.contains("641 training"),
-        "{text}"
+    assert_eq!(
+        said.to_string(),
+        format!(
+            "worker 0 on node n0 of job digits-1 trains on {given}, the job began with {pinned}; restore the files it began with"
+        )
     );
 }
 
@@ -271,7 +313,7 @@ fn workers_with_different_states_form_no_generation() {
     forming.stopped(&second, attempt(1), standing(0)).unwrap();
     forming.ready(&first, attempt(1), digest(1)).unwrap();
     let failure = forming.ready(&second, attempt(1), digest(3)).unwrap_err();
-    assert!(matches!(failure, Disagreement::States { .. }));
+    assert!(matches!(*failure, Disagreement::States { .. }));
     let text = failure.to_string();
     assert!(
         text.contains(&"01".repeat(32)) && text.contains(&"03".repeat(32)),
@@ -282,15 +324,9 @@ fn workers_with_different_states_form_no_generation() {
 #[test]
 fn workers_at_different_places_form_no_generation() {
     let story = Story::placed();
-    let mut forming = forming(&story);
-    forming
-        .stopped(&worker(&story.id, 0, 1), attempt(1), standing(0))
-        .unwrap();
-    let failure = forming
-        .stopped(&worker(&story.id, 1, 2), attempt(1), standing(3))
-        .unwrap_err();
+    let failure = disagreement(&mut forming(&story), &story.id, standing(3));
     assert!(
-        matches!(failure, Disagreement::Positions { .. }),
+        matches!(*failure, Disagreement::Positions { .. }),
         "{failure}"
     );
 }

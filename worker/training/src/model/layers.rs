@@ -4,8 +4,11 @@
 //! drawn by kaiming-uniform with a = sqrt(5), which is an even draw from +-1/sqrt(fan in), and so are their biases
 //! (`torch.nn.Linear.reset_parameters`, `torch.nn._ConvNd.reset_parameters`).
 //!
-//! **Invariant:** nothing here asks how a tensor lies in memory, so that weights and images may be channels last.
+//! **Invariant:** nothing here asks how a tensor lies in memory, so that weights and images may be channels last. What follows a
+//! BatchNorm is one function with it, and convolutions of 3x3 are Winograd's, where `convoy_torch` has such a function for the tensors
+//! at hand; else libtorch's.
 
+use convoy_torch::{TorchError, convolve_3x3, norm_add_relu, norm_pool_relu, norm_relu};
 use tch::{TchError, Tensor};
 
 use super::registry::Registry;
@@ -17,8 +20,8 @@ const BATCH_NORM_MOMENTUM: f64 = 0.1;
 /// A square convolution without bias, as it stands before a BatchNorm. Padding keeps the side, but for the stride.
 pub(crate) struct Conv2d {
     weight: Tensor,
+    side: i64,
     stride: i64,
-    padding: i64,
 }
 
 /// What a convolution is made of.
@@ -69,17 +72,23 @@ impl Conv2d {
         };
         Ok(Self {
             weight,
+            side,
             stride,
-            padding: side / 2,
         })
     }
 
     pub(crate) fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        if (self.side, self.stride) == (3, 1)
+            && let Some(out) = convolve_3x3(images, &self.weight).map_err(torch_failure)?
+        {
+            return Ok(out);
+        }
+        let padding = self.side / 2;
         images.f_conv2d(
             &self.weight,
             None::<&Tensor>,
             [self.stride, self.stride],
-            [self.padding, self.padding],
+            [padding, padding],
             [1, 1],
             1,
         )
@@ -125,6 +134,64 @@ impl BatchNorm2d {
             false,
         )
     }
+
+    /// ReLU of what [`BatchNorm2d::forward`] gives.
+    pub(crate) fn forward_relu(&self, images: &Tensor, training: bool) -> Result<Tensor, TchError> {
+        match self.fused(training, |norm| norm_relu(images, norm))? {
+            Some(out) => Ok(out),
+            None => self.forward(images, training)?.f_relu_(),
+        }
+    }
+
+    /// ReLU of what [`BatchNorm2d::forward`] gives plus `carried`.
+    pub(crate) fn forward_add_relu(
+        &self,
+        images: &Tensor,
+        carried: &Tensor,
+        training: bool,
+    ) -> Result<Tensor, TchError> {
+        match self.fused(training, |norm| norm_add_relu(images, norm, carried))? {
+            Some(out) => Ok(out),
+            None => self.forward(images, training)?.f_add_(carried)?.f_relu_(),
+        }
+    }
+
+    /// ReLU of the largest values in windows of 2x2 of what [`BatchNorm2d::forward`] gives.
+    pub(crate) fn forward_halve_relu(
+        &self,
+        images: &Tensor,
+        training: bool,
+    ) -> Result<Tensor, TchError> {
+        match self.fused(training, |norm| norm_pool_relu(images, norm))? {
+            Some(out) => Ok(out),
+            // Max-pool first, then ReLU: the same values, a quarter of the work.
+            None => self
+                .forward(images, training)?
+                .f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?
+                .f_relu_(),
+        }
+    }
+
+    /// In training, what `layer` makes of this BatchNorm if it takes the tensors. Where it does not, ReLU and sum write in place, which
+    /// autograd allows because BatchNorm keeps what it was given, not what it made.
+    fn fused(
+        &self,
+        training: bool,
+        layer: impl FnOnce(convoy_torch::BatchNorm<'_>) -> Result<Option<Tensor>, TorchError>,
+    ) -> Result<Option<Tensor>, TchError> {
+        if !training {
+            return Ok(None);
+        }
+        let norm = convoy_torch::BatchNorm {
+            weight: &self.weight,
+            bias: &self.bias,
+            running_mean: &self.running_mean,
+            running_var: &self.running_var,
+            momentum: BATCH_NORM_MOMENTUM,
+            epsilon: BATCH_NORM_EPSILON,
+        };
+        layer(norm).map_err(torch_failure)
+    }
 }
 
 /// A matrix and a bias.
@@ -149,6 +216,10 @@ impl Linear {
     pub(crate) fn forward(&self, features: &Tensor) -> Result<Tensor, TchError> {
         features.f_linear(&self.weight, Some(&self.bias))
     }
+}
+
+fn torch_failure(error: TorchError) -> TchError {
+    TchError::Torch(error.to_string())
 }
 
 fn bound(fan_in: i64) -> f64 {

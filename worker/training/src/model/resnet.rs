@@ -2,8 +2,7 @@
 //!
 //! Source: He and others, "Deep Residual Learning for Image Recognition" (2015), as torchvision builds it: the stride of a
 //! bottleneck is in its 3x3 convolution ("V1.5"), and no BatchNorm starts at zero. Every stride and pooling rounds sides
-//! up, so that no image is too small. ReLU and the sum at a block's end write in place, which autograd allows because
-//! BatchNorm keeps what it was given, not what it made.
+//! up, so that no image is too small.
 
 use convoy_common::spec::Stem;
 use convoy_data::ImageShape;
@@ -95,8 +94,9 @@ impl ResNet {
 
 impl Network for ResNet {
     fn forward(&self, images: &Tensor, training: bool) -> Result<Tensor, TchError> {
-        let mut x = self.bn1.forward(&self.conv1.forward(images)?, training)?;
-        x = x.f_relu_()?;
+        let mut x = self
+            .bn1
+            .forward_relu(&self.conv1.forward(images)?, training)?;
         if self.has_max_pool {
             x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
         }
@@ -161,16 +161,21 @@ impl Block {
     fn forward(&self, input: &Tensor, training: bool) -> Result<Tensor, TchError> {
         let mut x = input.shallow_clone();
         for (index, (conv, norm)) in self.layers.iter().enumerate() {
-            x = norm.forward(&conv.forward(&x)?, training)?;
-            if index + 1 < self.layers.len() {
-                x = x.f_relu_()?;
-            }
+            x = conv.forward(&x)?;
+            x = if index + 1 < self.layers.len() {
+                norm.forward_relu(&x, training)?
+            } else {
+                norm.forward_add_relu(&x, &self.carried(input, training)?, training)?
+            };
         }
-        let mut sum = match &self.downsample {
-            Some((conv, norm)) => x.f_add_(&norm.forward(&conv.forward(input)?, training)?)?,
-            None => x.f_add_(input)?,
-        };
-        sum.f_relu_()
+        Ok(x)
+    }
+
+    fn carried(&self, input: &Tensor, training: bool) -> Result<Tensor, TchError> {
+        match &self.downsample {
+            Some((conv, norm)) => norm.forward(&conv.forward(input)?, training),
+            None => Ok(input.shallow_clone()),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn commands() -> Vec<Command> {
     let by = || by(&id, 1);
     let mut skipping = progress(12);
     skipping.skipped_steps = vec![StepIndex(3), StepIndex(300)];
+    skipping.coordinator_waits = 5;
     vec![
         submission(),
         Command::CancelJob {
