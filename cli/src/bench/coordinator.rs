@@ -153,15 +153,15 @@ async fn start(
     folder: &Folder,
 ) -> anyhow::Result<Contenders> {
     let mut ours = Ours::start(spawner, &folder.path).await?;
-    let writers = arguments.writers.iter().copied().max().unwrap_or(1);
-    ours.prepare(writers as usize).await?;
+    let writers = arguments.writers.iter().copied();
+    let everyone = writers.chain([arguments.readers]).max().unwrap_or(1) as usize;
+    ours.prepare(everyone).await?;
     let etcd = match program {
         None => None,
         Some(program) => Some(Etcd::start(spawner, program, &folder.path).await?),
     };
     let contenders = Contenders { ours, etcd };
     // Everybody writes once, so that whoever reads finds something.
-    let everyone = writers.max(arguments.readers) as usize;
     for place in 0..contenders.count() {
         let mut clients = contenders.clients(place, everyone, 1).await?;
         load::turn(&mut clients, Work::Write, Duration::ZERO).await?;

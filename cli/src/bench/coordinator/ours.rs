@@ -157,10 +157,10 @@ impl Ours {
         .await
     }
 
-    /// Submits jobs for so many writers, and one with a single note for readers; no worker ever comes for them.
-    pub(super) async fn prepare(&mut self, writers: usize) -> anyhow::Result<()> {
+    /// Submits jobs for so many clients, and one with a single note that is read; no worker ever comes for them.
+    pub(super) async fn prepare(&mut self, clients: usize) -> anyhow::Result<()> {
         let jobs = JobsClient::of(self.caller());
-        for _ in 0..=writers.div_ceil(NOTES_OF_A_JOB) {
+        for _ in 0..=clients.div_ceil(NOTES_OF_A_JOB) {
             self.jobs.push(jobs.submit(spec_json(1), 1).await?);
         }
         let mut writer = self.clients(1, 1).await?.remove(0);
@@ -168,7 +168,7 @@ impl Ours {
         writer.write().await
     }
 
-    /// So many clients, spread over so many connections to the leader.
+    /// So many clients, as many as were prepared for at most, spread over so many connections to the leader.
     pub(super) async fn clients(
         &self,
         count: usize,
