@@ -67,6 +67,12 @@ pub(crate) struct RunArguments {
     /// Address the coordinator listens on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
+    /// File with a key that everyone must know who calls the coordinator; for an address that other machines reach.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) cluster_key: Option<PathBuf>,
+    /// Let everyone in who reaches the coordinator, without a cluster key.
+    #[arg(long)]
+    pub(crate) insecure: bool,
     /// Folder for logs and what else the run leaves.
     #[arg(long, default_value = ".convoy")]
     pub(crate) work_dir: PathBuf,

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should panic")]
 
 pub mod coordinators;
+mod daemon;
+mod hosted;
 pub mod linearizability;
+mod network;
 pub mod random;
 
 use std::collections::BTreeSet;
@@ -14,6 +17,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+pub use daemon::Daemon;
+pub use hosted::{AGENTS, COORDINATORS, HostedCluster};
+pub use network::{Host, Network};
 
 /// Only a hang takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -35,21 +42,14 @@ impl Bench {
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        convoy_data::synthetic::write_idx_dataset(&folder.path().join("data"), 240, 40, 12, 4, 7)
-            .unwrap();
+        dataset(&folder.path().join("data"), IMAGES);
         Self { folder }
     }
 
     /// Writes the spec after `change`, and returns its path.
     #[must_use]
     pub fn spec(&self, epochs: u32, change: impl Fn(String) -> String) -> PathBuf {
-        let text = format!(
-            "name = \"tiny\"\n[model]\nname = \"small_cnn\"\nclasses = 4\n[data]\nformat = \"idx\"\n\
-             train_images = \"data/train-images-idx3-ubyte\"\ntrain_labels = \"data/train-labels-idx1-ubyte\"\n\
-             test_images = \"data/t10k-images-idx3-ubyte\"\ntest_labels = \"data/t10k-labels-idx1-ubyte\"\nmean = [0.25]\nstd = [0.25]\n\
-             [training]\nepochs = {epochs}\nglobal_batch = 24\ndata_shards = 2\n[optimizer]\nname = \"sgd\"\nlearning_rate = 0.05\n\
-             momentum = 0.9\nnesterov = true\n[elastic]\nmin_workers = 1\nmax_workers = 2\n[checkpoints]\nfolder = \"checkpoints\"\n"
-        );
+        let text = spec(epochs);
         let path = self.folder.path().join("tiny.toml");
         fs::write(&path, change(text)).unwrap();
         path
@@ -91,6 +91,29 @@ impl Default for Bench {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Training images of the usual dataset.
+pub const IMAGES: u32 = 240;
+
+/// Writes so many training and 40 test images of 4 classes, 12 x 12 pixels.
+///
+/// # Panics
+/// If they can't be written.
+pub fn dataset(folder: &Path, images: u32) {
+    convoy_data::synthetic::write_idx_dataset(folder, images, 40, 12, 4, 7).unwrap();
+}
+
+/// A spec for it, with the data in `data` and checkpoints in `checkpoints`.
+#[must_use]
+pub fn spec(epochs: u32) -> String {
+    format!(
+        "name = \"tiny\"\n[model]\nname = \"small_cnn\"\nclasses = 4\n[data]\nformat = \"idx\"\n\
+         train_images = \"data/train-images-idx3-ubyte\"\ntrain_labels = \"data/train-labels-idx1-ubyte\"\n\
+         test_images = \"data/t10k-images-idx3-ubyte\"\ntest_labels = \"data/t10k-labels-idx1-ubyte\"\nmean = [0.25]\nstd = [0.25]\n\
+         [training]\nepochs = {epochs}\nglobal_batch = 24\ndata_shards = 2\n[optimizer]\nname = \"sgd\"\nlearning_rate = 0.05\n\
+         momentum = 0.9\nnesterov = true\n[elastic]\nmin_workers = 1\nmax_workers = 2\n[checkpoints]\nfolder = \"checkpoints\"\n"
+    )
 }
 
 /// The command `convoy`, as it was built beside this test or where `CONVOY_BIN_DIR` says.

@@ -11,6 +11,9 @@ mod hosts;
 mod leaders;
 mod linearizability;
 mod machine;
+mod secrets;
+mod several_hosts;
+mod strangers;
 mod training;
 mod weights;
 

@@ -22,6 +22,8 @@ pub(crate) struct AgentCommand<'a> {
     pub(crate) binary: &'a Path,
     /// `http://host:port` of the coordinator.
     pub(crate) coordinator: String,
+    /// The key that it shares with the coordinator, if there is one. Absolute.
+    pub(crate) cluster_key: Option<&'a Path>,
     /// Workers it may run.
     pub(crate) slots: u32,
     /// Where it keeps what belongs to jobs.
@@ -51,6 +53,9 @@ impl LocalAgent {
             .arg(command.work_dir)
             .stdout(output)
             .stderr(errors);
+        if let Some(key) = command.cluster_key {
+            process.arg("--cluster-key").arg(key);
+        }
         let (told, exit) = watch::channel(None);
         let child = Spawner::start()?.spawn(process, move |how| {
             told.send_replace(Some(how.clone()));

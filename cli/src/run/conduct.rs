@@ -1,6 +1,6 @@
 //! From the start of the coordinator to the end of the last process.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ pub(crate) async fn conduct(checked: &Checked, screen: &mut Screen) -> anyhow::R
     let data = CoordinatorData::of(checked);
     let mut settings = CoordinatorSettings::embedded(data.folder.clone());
     settings.listen = checked.listen;
+    settings.access = checked.access.clone();
     settings.first_job = checked.claim.number();
     let coordinator = Coordinator::start(settings).await?;
     let ending = with_coordinator(checked, screen, interrupts, coordinator.address()).await;
@@ -64,9 +65,10 @@ async fn with_coordinator(
     mut interrupts: Interrupts,
     address: SocketAddr,
 ) -> anyhow::Result<Ending> {
-    let address = CoordinatorAddress::from(address);
+    let address = CoordinatorAddress::from(from_here(address));
     let coordinator = address.to_string();
-    let jobs = JobsClient::connect(&Endpoints::from(address), CONNECT_LIMIT).await?;
+    let endpoints = Endpoints::from(address).with_key(checked.access.key().cloned());
+    let jobs = JobsClient::connect(&endpoints, CONNECT_LIMIT).await?;
     let job = jobs
         .submit(checked.spec_json.clone(), checked.workers)
         .await?;
@@ -76,6 +78,7 @@ async fn with_coordinator(
     let mut agent = LocalAgent::start(AgentCommand {
         binary: &checked.agent_binary,
         coordinator,
+        cluster_key: checked.cluster_key.as_deref(),
         slots: checked.workers,
         work_dir: &checked.work_dir,
         log: logs.join("agent.log"),
@@ -100,6 +103,17 @@ async fn with_coordinator(
     stop(&mut agent, &mut interrupts).await;
     wait_until_gone(&ending.view).await;
     Ok(ending)
+}
+
+/// Where this machine reaches what listens on `address`.
+fn from_here(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// In order, unless someone becomes impatient.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{PathBuf, absolute};
 
 use anyhow::Context;
+use convoy_access::Access;
 use convoy_common::ids::JobId;
 use convoy_common::spec::{JobSpec, check_message};
 
@@ -26,6 +27,10 @@ pub(crate) struct Checked {
     pub(crate) weights: Option<String>,
     pub(crate) workers: u32,
     pub(crate) listen: SocketAddr,
+    /// Whom the coordinator lets in.
+    pub(crate) access: Access,
+    /// Absolute.
+    pub(crate) cluster_key: Option<PathBuf>,
     /// The working directory.
     pub(crate) folder: PathBuf,
     /// Absolute; writable.
@@ -44,6 +49,9 @@ impl Checked {
 
 /// Checks spec, data, folders and binaries.
 pub(crate) fn check(arguments: &RunArguments) -> anyhow::Result<Checked> {
+    let cluster_key = arguments.cluster_key.as_deref();
+    let access = Access::open(cluster_key, arguments.insecure)?;
+    access.check_listen(arguments.listen.ip())?;
     let spec = spec_file::read(&arguments.spec)?;
     spec.check_workers(arguments.workers)?;
     let spec_json = spec.to_json()?;
@@ -64,6 +72,11 @@ pub(crate) fn check(arguments: &RunArguments) -> anyhow::Result<Checked> {
         weights,
         workers: arguments.workers,
         listen: arguments.listen,
+        access,
+        cluster_key: cluster_key
+            .map(absolute)
+            .transpose()
+            .context("--cluster-key is no path")?,
         folder: current_dir().context("the working directory is gone")?,
         work_dir,
         agent_binary,

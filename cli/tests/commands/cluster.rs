@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use convoy_client::{AgentSession, CoordinatorAddress, Endpoints, JobsClient};
 use convoy_common::ids::JobId;
+use convoy_common::spec::JobSpec;
 use convoy_coordinator::{Coordinator, CoordinatorSettings};
 use convoy_proto::v1::agent_directive::Directive;
 use convoy_proto::{PROTOCOL_VERSION, v1};
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use crate::fixture::{Place, Ran};
+use crate::fixture::{Place, Ran, SPEC};
 
 /// Only a hang takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,6 +69,19 @@ impl Cluster {
     pub(crate) fn submit(&self, workers: &str) -> String {
         let out = self.says(&["submit", "job.toml", "--workers", workers]);
         out.strip_suffix('\n').unwrap().to_owned()
+    }
+
+    /// Submits so many jobs in a row.
+    pub(crate) fn submit_many(&self, jobs: usize) {
+        let spec_json = JobSpec::parse(SPEC, "job.toml").unwrap().to_json().unwrap();
+        self.runtime.block_on(async {
+            let client = JobsClient::connect(&self.endpoints(), PATIENCE)
+                .await
+                .unwrap();
+            for _ in 0..jobs {
+                client.submit(spec_json.clone(), 1).await.unwrap();
+            }
+        });
     }
 
     /// What was submitted.

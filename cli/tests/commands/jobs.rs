@@ -45,6 +45,46 @@ fn submitted_job_is_listed_with_its_reason_until_it_is_cancelled() {
 }
 
 #[test]
+fn list_that_is_longer_than_a_page_is_whole_and_in_order() {
+    let cluster = Cluster::start();
+    cluster.submit_many(502);
+    let list = cluster.json(&["ps", "-o", "json"]);
+    let numbers = list["jobs"].as_array().unwrap().iter();
+    let numbers: Vec<u64> = numbers.map(|job| job["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=502).collect::<Vec<u64>>());
+}
+
+#[test]
+fn job_that_is_submitted_again_keeps_its_spec_and_gets_a_new_id() {
+    let cluster = Cluster::start();
+    let job = cluster.submit("1");
+    assert_eq!(cluster.says(&["resubmit", &job]), "shapes-2\n");
+    assert_eq!(cluster.spec("shapes-2"), cluster.spec(&job));
+    assert_eq!(
+        cluster.says(&["resubmit", &job, "--workers", "2"]),
+        "shapes-3\n"
+    );
+    assert_eq!(cluster.spec("shapes-3").workers, 2);
+    let ran = cluster.convoy(&["resubmit", &job, "--workers", "3"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.err.contains("more workers than data shards"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn logs_of_a_job_without_workers_are_refused_with_what_it_waits_for() {
+    let cluster = Cluster::start();
+    let job = cluster.submit("1");
+    let ran = cluster.convoy(&["logs", &job]);
+    assert_eq!(ran.code, Some(1));
+    let words = "no worker of job shapes-1 has a slot yet: it waits for 1 worker slot";
+    assert!(ran.err.contains(words), "{}", ran.err);
+}
+
+#[test]
 fn relative_paths_stay_as_they_were_written() {
     let cluster = Cluster::start();
     let job = cluster.submit("1");

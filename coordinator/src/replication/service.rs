@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use convoy_common::ids::ReplicaId as MemberId;
+use convoy_common::limits::MAX_COORDINATORS;
 use convoy_consensus::ReplicaId;
 use convoy_journal::{RealDisk, SnapshotMeta, Snapshots};
 use convoy_proto::raft::v1::raft_message::Body;
@@ -47,9 +48,15 @@ pub(crate) struct RaftService {
     pub(super) stopping: watch::Receiver<bool>,
 }
 
-/// The newest stream of each replica: the end of an older one says nothing about it.
+/// The newest stream of each replica that has one: the end of an older one says nothing about it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Streams(Arc<Mutex<BTreeMap<ReplicaId, u64>>>);
+pub(super) struct Streams(Arc<Mutex<OpenStreams>>);
+
+#[derive(Debug, Default)]
+struct OpenStreams {
+    opened: u64,
+    newest: BTreeMap<ReplicaId, u64>,
+}
 
 /// A stream whose sender is known.
 #[derive(Clone, Copy, Debug)]
@@ -59,19 +66,27 @@ struct Stream {
 }
 
 impl Streams {
-    fn open(&self, from: ReplicaId) -> Stream {
-        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = newest.entry(from).or_default();
-        *number += 1;
-        Stream {
-            from,
-            number: *number,
+    /// None if there are streams of as many others as a cluster can have: this one is served, and its end means nothing.
+    fn open(&self, from: ReplicaId) -> Option<Stream> {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = streams.newest.len() < MAX_COORDINATORS;
+        if !has_room && !streams.newest.contains_key(&from) {
+            return None;
         }
+        streams.opened += 1;
+        let number = streams.opened;
+        streams.newest.insert(from, number);
+        Some(Stream { from, number })
     }
 
-    fn is_newest(&self, stream: Stream) -> bool {
-        let newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        newest.get(&stream.from) == Some(&stream.number)
+    /// Whether nothing comes from its sender any more.
+    fn close(&self, stream: Stream) -> bool {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newest = streams.newest.get(&stream.from) == Some(&stream.number);
+        if is_newest {
+            streams.newest.remove(&stream.from);
+        }
+        is_newest
     }
 }
 
@@ -90,7 +105,7 @@ impl Raft for RaftService {
         // Answered before anything else is read, so that the sender knows whom it speaks with.
         tokio::spawn(async move {
             let read = service.read(first, deliveries).await;
-            if service.streams.is_newest(stream) {
+            if let Some(stream) = stream.filter(|stream| service.streams.close(*stream)) {
                 let lost = Request::ConnectionLost(stream.from);
                 // The thread that would want to know may have ended.
                 let _ = service.requests.send(lost).await;
@@ -124,7 +139,7 @@ impl RaftService {
     async fn first(
         &self,
         deliveries: &mut Streaming<v1::Delivery>,
-    ) -> Result<(Stream, Vec<v1::RaftMessage>), Status> {
+    ) -> Result<(Option<Stream>, Vec<v1::RaftMessage>), Status> {
         let late = |_| {
             Status::deadline_exceeded(format!(
                 "the introduction did not come within {INTRODUCTION_LIMIT:?}"
@@ -340,4 +355,32 @@ fn malformed(what: &str) -> Status {
 
 fn over() -> Status {
     Status::unavailable("this coordinator shuts down")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_the_newest_stream_says_that_nothing_comes_any_more() {
+        let streams = Streams::default();
+        let old = streams.open(ReplicaId(2)).unwrap();
+        let new = streams.open(ReplicaId(2)).unwrap();
+        assert!(!streams.close(old));
+        assert!(streams.close(new));
+        let next = streams.open(ReplicaId(2)).unwrap();
+        assert!(!streams.close(old), "nor of one that was replaced before");
+        assert!(streams.close(next));
+    }
+
+    #[test]
+    fn streams_of_more_replicas_than_a_cluster_has_are_not_kept() {
+        let streams = Streams::default();
+        let most = MAX_COORDINATORS as u64;
+        let first = streams.open(ReplicaId(1)).unwrap();
+        assert!((2..=most).all(|id| streams.open(ReplicaId(id)).is_some()));
+        assert!(streams.open(ReplicaId(most + 1)).is_none());
+        assert!(streams.close(first));
+        assert!(streams.open(ReplicaId(most + 1)).is_some());
+    }
 }

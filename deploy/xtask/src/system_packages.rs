@@ -1,4 +1,4 @@
-//! Programs that come from the distribution: a C++ compiler, make, Python, pip.
+//! Programs that come from the distribution: a C++ compiler, make, Python, pip, and those that tests run.
 
 use std::env;
 use std::process::Command;
@@ -27,8 +27,16 @@ struct Program {
 
 /// Installs what is missing as root, or names the one line that does.
 pub(crate) fn establish(needs: &Needs) -> Result<Ending> {
-    let programs = programs(needs);
-    let missing = missing(&programs);
+    provide(&programs(needs))
+}
+
+/// The same for what tests run beside our own programs.
+pub(crate) fn establish_for_tests() -> Result<Ending> {
+    provide(&programs_of_tests())
+}
+
+fn provide(programs: &[Program]) -> Result<Ending> {
+    let missing = missing(programs);
     if missing.is_empty() {
         return Ok(Ending::AlreadyRight("nothing is missing".to_owned()));
     }
@@ -84,6 +92,23 @@ fn programs(needs: &Needs) -> Vec<Program> {
         });
     }
     programs
+}
+
+/// They make hosts of their own on this machine: network namespaces, and links between them.
+fn programs_of_tests() -> [Program; 2] {
+    [
+        Program {
+            name: "ip",
+            package: "iproute2",
+            is_there: commands::works("ip", &["-V"]),
+        },
+        Program {
+            name: "unshare and nsenter",
+            package: "util-linux",
+            is_there: commands::works("unshare", &["--version"])
+                && commands::works("nsenter", &["--version"]),
+        },
+    ]
 }
 
 fn missing(programs: &[Program]) -> Vec<&Program> {

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::steps::{Ending, Steps};
 use crate::workspace::Workspace;
-use crate::{commands, lint, setup, torchvision};
+use crate::{commands, lint, setup, system_packages, torchvision};
 
 /// The package of tests that start real processes; these run one at a time.
 const PROCESS_TESTS: &str = "cluster-tests";
@@ -111,6 +111,11 @@ pub(crate) fn run(
     steps: &mut Steps,
 ) -> Result<()> {
     setup::everything(workspace, named, steps)?;
+    steps.run(
+        "packages of tests",
+        "ip and unshare, for tests on hosts of their own",
+        system_packages::establish_for_tests,
+    )?;
     lint::format(workspace, steps)?;
     run_suite(workspace, &TIDY, None, steps)?;
     lint::clippy(workspace, steps)?;

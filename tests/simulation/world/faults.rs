@@ -51,16 +51,7 @@ impl World {
             }
             Event::Partition => {
                 self.again(self.plan.network.partition_every_us, Event::Partition);
-                let (ids, leader) = (self.node_ids(), self.leader());
-                let what = self.network.partition(&mut self.random, &ids, leader);
-                if let Some(leader) = leader {
-                    // Also without a reason: a connection may break while both of its ends live on.
-                    self.lose_connections(leader, 200);
-                }
-                self.see("partitions");
-                self.tell(|| what);
-                let lasts_us = self.random.between(20_000, 900_000);
-                self.after(lasts_us, Event::Mend);
+                self.partition();
             }
             Event::Mend => {
                 self.tell(|| "the network is mended".to_owned());
@@ -95,6 +86,19 @@ impl World {
             | Event::CalmDown => {}
         }
         Ok(())
+    }
+
+    fn partition(&mut self) {
+        let (ids, leader) = (self.node_ids(), self.leader());
+        let what = self.network.partition(&mut self.random, &ids, leader);
+        if let Some(leader) = leader {
+            // Also without a reason: a connection may break while both of its ends live on.
+            self.lose_connections(leader, 200);
+        }
+        self.see("partitions");
+        self.tell(|| what);
+        let lasts_us = self.random.between(20_000, 900_000);
+        self.after(lasts_us, Event::Mend);
     }
 
     fn crash_somebody(&mut self) {

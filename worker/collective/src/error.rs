@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,11 +39,8 @@ impl fmt::Display for CollectiveError {
     }
 }
 
-impl std::error::Error for CollectiveError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.deref().source()
-    }
-}
+/// Without a source: its text says that already, and whoever prints a chain would say it twice.
+impl std::error::Error for CollectiveError {}
 
 /// What broke a collective, or kept it from coming into being.
 #[derive(Debug, thiserror::Error)]
@@ -150,8 +146,8 @@ pub enum Failure {
         expected: i64,
     },
     /// Strangers could join a ring.
-    #[error("the ring's listener: {0}")]
-    Open(#[source] OpenToStrangers),
+    #[error(transparent)]
+    Open(OpenToStrangers),
     /// The operating system refused something.
     #[error("could not {operation}: {source}")]
     System {

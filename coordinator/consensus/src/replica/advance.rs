@@ -15,6 +15,9 @@ use crate::payload;
 use crate::storage::entry_bytes;
 use crate::wire::{hard_state_to_journal, outgoing, to_journal};
 
+/// So many bytes of commands are an entry worth its fsync, also while another is under way: hundreds of small ones.
+const ENOUGH_BYTES: u64 = 64 << 10;
+
 /// Where messages go.
 pub(super) type Send<'a> = dyn FnMut(ReplicaId, v1::RaftMessage) + 'a;
 
@@ -69,9 +72,15 @@ impl<D: Disk> Replica<D> {
         }
     }
 
-    /// Puts waiting commands into entries, as long as raft-rs takes them.
+    /// Puts waiting commands into entries, as long as raft-rs takes them. Those that come while an entry is under way share
+    /// the next one, which is their own fsync on every replica and their own messages; only many need not wait for its end.
     fn propose_waiting(&mut self) {
         while self.proposals.has_waiting() && self.raw.raft.state == StateRole::Leader {
+            let log = &self.raw.raft.raft_log;
+            let enough = ENOUGH_BYTES.min(self.config.limits.max_entry_bytes);
+            if log.committed < log.last_index() && self.proposals.waiting_bytes() < enough {
+                return;
+            }
             let batch = self
                 .proposals
                 .next_batch(self.config.limits.max_entry_bytes);

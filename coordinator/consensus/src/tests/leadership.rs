@@ -60,6 +60,35 @@ fn commands_that_come_together_share_an_entry_in_order() {
 }
 
 #[test]
+fn commands_that_come_while_an_entry_is_under_way_share_the_next() {
+    let mut group = Group::led(3);
+    for text in ["a", "b", "c", "d"] {
+        group.propose(1, text);
+        group.advance(1);
+    }
+    group.settle();
+    group.assert_applied(&[1], &["a", "b", "c", "d"]);
+    let committed = &group.member(1).committed;
+    let entries: Vec<_> = committed.iter().map(|command| command.index).collect();
+    let first = entries[0];
+    assert_eq!(entries, [first, first + 1, first + 1, first + 1]);
+}
+
+#[test]
+fn commands_that_fill_an_entry_do_not_wait_for_the_one_under_way() {
+    let mut group = Group::led(3);
+    let long = "x".repeat(limits().max_entry_bytes as usize / 2);
+    for text in ["a", &long, &long, "b"] {
+        group.propose(1, text);
+        group.advance(1);
+    }
+    let appended = group.waiting().count();
+    assert!(appended > 2, "more than the first entry is on its way");
+    group.settle();
+    group.assert_applied(&[1], &["a", &long, &long, "b"]);
+}
+
+#[test]
 fn follower_names_the_leader_to_whoever_proposes() {
     let mut group = Group::led(3);
     let proposal = group.write(2, "a");
