@@ -185,6 +185,8 @@ struct ShownProgress<'a> {
     skipped: u64,
     /// The first of them.
     skipped_steps: &'a [u64],
+    /// How often training waited for a coordinator.
+    coordinator_waits: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -255,6 +257,7 @@ fn shown_progress(progress: &v1::Progress) -> ShownProgress<'_> {
         other_seconds: progress.other_seconds,
         skipped: progress.skipped,
         skipped_steps: &progress.skipped_steps,
+        coordinator_waits: progress.coordinator_waits,
     }
 }
 
