@@ -11,7 +11,7 @@ use convoy_wire::parse_worker_ref;
 use tokio::time::timeout;
 
 use super::queue::{agent, ended};
-use super::{PATIENCE, SPEC, desired, start};
+use super::{PATIENCE, SPEC, desired, finished_view, start};
 
 /// What the agent is asked to read next.
 async fn asked(agent: &mut AgentSession) -> v1::ReadLog {
@@ -81,6 +81,8 @@ async fn log_comes_from_the_agent_of_the_worker_and_is_whole_once_that_has_ended
     );
 
     ended(&agent, &on_wire).await;
+    // What the agent says and what is asked here come by different ways.
+    finished_view(&address, &worker.job).await;
     let answered = read(&jobs, &worker, LogFrom::Offset(4), async {
         let read = asked(&mut agent).await;
         answers(&agent, read.request, part("")).await;
