@@ -5,9 +5,9 @@ use std::time::Duration;
 use convoy_access::ClusterKey;
 use convoy_access::grpc::Authenticated;
 use convoy_common::address::CoordinatorAddress;
+use convoy_wire::sources::with_sources;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::error::with_sources;
 use crate::find::Failure;
 
 /// Opening a connection takes one round trip; a host that doesn't answer within this is tried again from the start.

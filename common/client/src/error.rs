@@ -1,10 +1,11 @@
 //! What can go wrong between a client and the coordinators.
 
 use std::error::Error;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 use convoy_common::address::CoordinatorAddress;
+use convoy_wire::sources::with_sources;
 use tonic::{Code, Status};
 
 use crate::answers::EndpointAnswers;
@@ -135,19 +136,4 @@ impl ClientError {
             Self::Refused { .. } | Self::Malformed { .. } => false,
         }
     }
-}
-
-/// An error with all its sources in one line; the transport's own says only "transport error".
-pub(crate) fn with_sources(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            // Writing to a String can't fail.
-            let _ = write!(text, ": {more}");
-        }
-        source = error.source();
-    }
-    text
 }

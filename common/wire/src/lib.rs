@@ -1,9 +1,10 @@
-//! The words that every message shares, between their wire form and their types: ids, attempts, positions, and how a
-//! follower names the leader.
+//! The words that every message shares, between their wire form and their types: ids, attempts, positions, how a
+//! follower names the leader, and what a transport's error says.
 //!
 //! **Boundary:** conversions only; who talks to whom is nothing to it.
 
 pub mod redirect;
+pub mod sources;
 
 use convoy_common::ids::{
     Attempt, Generation, Incarnation, JobId, Phase, Position, StepIndex, WorkerId, WorkerRef,

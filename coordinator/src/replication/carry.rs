@@ -7,10 +7,11 @@ use convoy_consensus::SnapshotToSend;
 use convoy_journal::{RealDisk, SnapshotMeta, Snapshots};
 use convoy_proto::raft::v1;
 use convoy_proto::raft::v1::snapshot_piece::Piece;
+use convoy_wire::sources::with_sources;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::dial::{dial, in_words};
+use super::dial::dial;
 use super::outbox::Network;
 use super::request::Request;
 
@@ -57,7 +58,7 @@ async fn send(
     match reading.await {
         Ok(Err(Unread::Failed(reason))) => return Err(reason),
         Ok(Ok(()) | Err(Unread::Unwanted)) => {}
-        Err(error) => return Err(in_words(&error)),
+        Err(error) => return Err(with_sources(&error)),
     }
     let installed = installed.map(|_| ());
     installed.map_err(|status| status.message().to_owned())

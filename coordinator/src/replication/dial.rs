@@ -1,13 +1,12 @@
 //! Connections to other coordinators.
 
-use std::error::Error;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use convoy_access::ClusterKey;
 use convoy_access::grpc::Authenticated;
 use convoy_common::address::CoordinatorAddress;
 use convoy_proto::raft::v1::raft_client::RaftClient;
+use convoy_wire::sources::with_sources;
 use tonic::transport::{Channel, Endpoint};
 
 /// A host that does not answer within this is tried again; in the meantime nothing is lost but messages for it.
@@ -28,7 +27,7 @@ pub(super) async fn dial(
     key: Option<&ClusterKey>,
 ) -> Result<Client, String> {
     let channel = Endpoint::from_shared(address.to_string())
-        .map_err(|error| in_words(&error))?
+        .map_err(|error| with_sources(&error))?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .initial_stream_window_size(WINDOW_BYTES)
@@ -38,21 +37,6 @@ pub(super) async fn dial(
         .keep_alive_while_idle(true)
         .connect()
         .await
-        .map_err(|error| in_words(&error))?;
+        .map_err(|error| with_sources(&error))?;
     Ok(RaftClient::new(Authenticated::new(channel, key.cloned())))
-}
-
-/// An error with its sources: a transport error alone says nothing.
-pub(super) fn in_words(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            // Writing to a String can't fail.
-            let _ = write!(text, ": {more}");
-        }
-        source = error.source();
-    }
-    text
 }
