@@ -19,19 +19,24 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .file("shim/fixed_point.cpp")
         .file("shim/normalise.cpp")
         .file("shim/normalise_autograd.cpp")
         .file("shim/shim.cpp")
         .file("shim/winograd.cpp")
         .file("shim/winograd_autograd.cpp")
         .compile("convoy_torch_shim");
-    kernels(x86, "normalise", "baseline", &[]);
+    for family in ["fixed_point", "normalise"] {
+        kernels(x86, family, "baseline", &[]);
+    }
     if x86 {
-        kernels(x86, "normalise", "avx2", &["-mavx2", "-mfma"]);
         // What libtorch asks for before it says AVX512.
         let avx512 = ["f", "vl", "bw", "dq"].map(|part| format!("-mavx512{part}"));
         let flags: Vec<&str> = avx512.iter().map(String::as_str).chain(["-mfma"]).collect();
-        kernels(x86, "normalise", "avx512", &flags);
+        for family in ["fixed_point", "normalise"] {
+            kernels(x86, family, "avx2", &["-mavx2", "-mfma"]);
+            kernels(x86, family, "avx512", &flags);
+        }
         kernels(x86, "winograd", "avx512", &flags);
     }
     println!("cargo::metadata=lib={}", lib.display());

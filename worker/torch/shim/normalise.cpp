@@ -2,12 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
 #include <algorithm>
 #include <cmath>
-#include <string>
 #include <vector>
+
+#include "capability.h"
 
 namespace convoy {
 namespace {
@@ -17,17 +17,12 @@ constexpr size_t LEAST_ROWS = 32;
 // Values of a block: 16 KiB, half of the smallest first-level cache in use.
 constexpr size_t BLOCK_VALUES = 4096;
 
-// As libtorch chose its own kernels, ATEN_CPU_CAPABILITY included: all of a machine's numbers come from one instruction set.
 const NormaliseKernels& kernels() {
-  static const NormaliseKernels& chosen = [&]() -> const NormaliseKernels& {
 #ifdef CONVOY_X86
-    const std::string capability = at::get_cpu_capability();
-    if (capability == "AVX512") return normalise_avx512;
-    if (capability == "AVX2") return normalise_avx2;
+  if (capability() == Capability::AVX512) return normalise_avx512;
+  if (capability() == Capability::AVX2) return normalise_avx2;
 #endif
-    return normalise_baseline;
-  }();
-  return chosen;
+  return normalise_baseline;
 }
 
 struct Shape {

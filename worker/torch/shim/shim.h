@@ -41,6 +41,23 @@ char* convoy_update_sgd(convoy_update* update, double learning_rate, double mome
 char* convoy_update_adamw(convoy_update* update, double learning_rate, double beta1, double beta2, double eps,
                           double weight_decay, double count, double gradient_divisor);
 
+// Gradients as sums of integers. `places` are where the gradient of each parameter goes instead of its `.grad`: f32 tensors of the
+// same sizes whose memory holds i32 sums from convoy_fixed_sums_begin until convoy_fixed_sums_to_floats; shared, not copied. All but
+// what backward itself calls must be called while no backward runs.
+struct convoy_fixed_sums;
+char* convoy_fixed_sums_new(at::Tensor* const* parameters, at::Tensor* const* places, size_t count, convoy_fixed_sums** out);
+void convoy_fixed_sums_free(convoy_fixed_sums* sums);
+
+// Sums begin anew. From now on backward adds gradient * 2^exponent, clamped to -limit .. limit and rounded, halves to even; each
+// parameter has an exponent of its own, -126 .. 126.
+void convoy_fixed_sums_begin(convoy_fixed_sums* sums, const int32_t* exponents, float limit);
+// Makes zeros of the sums of parameters that got no gradient since they began.
+void convoy_fixed_sums_complete(convoy_fixed_sums* sums);
+// The bits of the largest magnitude among each parameter's gradients since sums began.
+void convoy_fixed_sums_magnitudes(const convoy_fixed_sums* sums, int32_t* out);
+// Makes f32 gradients of the sums: the nearest to each, times 2^-exponent.
+char* convoy_fixed_sums_to_floats(convoy_fixed_sums* sums);
+
 // A layer of BatchNorm in training; each tensor has one value for each channel.
 struct convoy_batch_norm {
   at::Tensor *weight, *bias, *running_mean, *running_var;

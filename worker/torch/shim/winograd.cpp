@@ -2,11 +2,11 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
 #include <algorithm>
 #include <array>
 
+#include "capability.h"
 #include "layout.h"
 #include "winograd_kernels.h"
 
@@ -21,9 +21,8 @@ constexpr size_t LEAST_TILES = PARTS * BLOCK_TILES;
 
 const WinogradKernels* kernels() {
 #ifdef CONVOY_X86
-  // As libtorch chose its own kernels, ATEN_CPU_CAPABILITY included. Narrower registers are too few for a product's sums.
-  static const bool has = at::get_cpu_capability() == "AVX512";
-  if (has) return &winograd_avx512;
+  // Narrower registers are too few for a product's sums.
+  if (capability() == Capability::AVX512) return &winograd_avx512;
 #endif
   return nullptr;
 }

@@ -16,14 +16,46 @@ use tch::{Device, Kind, Tensor};
 pub enum Elements<'a> {
     /// Gradients, parameters, buffers.
     F32(&'a mut [f32]),
+    /// Gradients as integers, magnitudes.
+    I32(&'a mut [i32]),
     /// Counts and flags.
     I64(&'a mut [i64]),
 }
 
-/// One contiguous CPU tensor of f32 or i64. Parameters and gradients are views into it and stay where they are.
+/// The types of [`Elements`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// `Kind::Float`.
+    F32,
+    /// `Kind::Int`.
+    I32,
+    /// `Kind::Int64`.
+    I64,
+}
+
+impl Number {
+    fn of(kind: Kind) -> Option<Self> {
+        let known = [
+            (Kind::Float, Self::F32),
+            (Kind::Int, Self::I32),
+            (Kind::Int64, Self::I64),
+        ];
+        let found = known.into_iter().find(|(own, _)| *own == kind);
+        found.map(|(_, number)| number)
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::I32 => 4,
+            Self::I64 => 8,
+        }
+    }
+}
+
+/// One contiguous CPU tensor of f32, i32 or i64. Parameters and gradients are views into it and stay where they are.
 pub struct FlatBuffer {
     tensor: Tensor,
-    kind: Kind,
+    number: Number,
     elements: usize,
     /// Regions that are lent at present.
     lent: Arc<AtomicUsize>,
@@ -33,17 +65,16 @@ impl FlatBuffer {
     /// Zeroed memory for `elements` values of `kind`.
     ///
     /// # Panics
-    /// If `kind` is neither `Float` nor `Int64`: an error of the caller.
+    /// If `kind` is none of `Float`, `Int` and `Int64`: an error of the caller.
     #[must_use]
     pub fn zeros(elements: usize, kind: Kind) -> Self {
-        assert!(
-            matches!(kind, Kind::Float | Kind::Int64),
-            "flat memory of {kind:?} is not made"
-        );
+        let Some(number) = Number::of(kind) else {
+            panic!("flat memory of {kind:?} is not made");
+        };
         let tensor = Tensor::zeros([signed(elements)], (kind, Device::Cpu));
         Self {
             tensor,
-            kind,
+            number,
             elements,
             lent: Arc::default(),
         }
@@ -91,21 +122,32 @@ impl FlatBuffer {
     /// If `range` reaches beyond the buffer: an error of the caller.
     #[must_use]
     pub fn region(&self, range: Range<usize>) -> Arc<Region> {
+        self.region_of(self.number, range)
+    }
+
+    /// As [`FlatBuffer::region`] of a buffer of f32, whose borrower finds the memory's bits as i32.
+    ///
+    /// # Panics
+    /// As [`FlatBuffer::region`], and if the buffer is of another type.
+    #[must_use]
+    pub fn integer_region(&self, range: Range<usize>) -> Arc<Region> {
+        assert_eq!(self.number, Number::F32, "the buffer's type");
+        self.region_of(Number::I32, range)
+    }
+
+    /// Values of `number` have the size of the buffer's own.
+    fn region_of(&self, number: Number, range: Range<usize>) -> Arc<Region> {
         assert!(
             range.start <= range.end && range.end <= self.elements,
             "{range:?} of {} elements",
             self.elements
         );
-        let size = if self.kind == Kind::Float {
-            size_of::<f32>()
-        } else {
-            size_of::<i64>()
-        };
+        let offset = range.start * number.bytes();
         Arc::new(Region {
             // SAFETY: `range` lies within the tensor's memory, checked above.
-            pointer: unsafe { self.tensor.data_ptr().cast::<u8>().add(range.start * size) },
+            pointer: unsafe { self.tensor.data_ptr().cast::<u8>().add(offset) },
             elements: range.len(),
-            kind: self.kind,
+            number,
             _memory: Mutex::new(self.tensor.shallow_clone()),
             is_lent: AtomicBool::new(false),
             lent: Arc::clone(&self.lent),
@@ -119,8 +161,42 @@ impl FlatBuffer {
     pub fn clear(&mut self) {
         self.with_elements(|elements| match elements {
             Elements::F32(values) => values.fill(0.0),
+            Elements::I32(values) => values.fill(0),
             Elements::I64(values) => values.fill(0),
         });
+    }
+
+    /// The values of a buffer of f32, for reading and writing by the owner.
+    ///
+    /// # Panics
+    /// If the buffer is of another type, or a region is lent: an error of the caller.
+    pub fn with_f32<R>(&mut self, visit: impl FnOnce(&mut [f32]) -> R) -> R {
+        self.with_elements(|elements| match elements {
+            Elements::F32(values) => visit(values),
+            Elements::I32(_) | Elements::I64(_) => panic!("flat memory of f32 is made of integers"),
+        })
+    }
+
+    /// The values of a buffer of i32, for reading and writing by the owner.
+    ///
+    /// # Panics
+    /// As [`FlatBuffer::with_f32`].
+    pub fn with_i32<R>(&mut self, visit: impl FnOnce(&mut [i32]) -> R) -> R {
+        self.with_elements(|elements| match elements {
+            Elements::I32(values) => visit(values),
+            Elements::F32(_) | Elements::I64(_) => panic!("flat memory of i32 is of another type"),
+        })
+    }
+
+    /// The values of a buffer of i64, for reading and writing by the owner.
+    ///
+    /// # Panics
+    /// As [`FlatBuffer::with_f32`].
+    pub fn with_i64<R>(&mut self, visit: impl FnOnce(&mut [i64]) -> R) -> R {
+        self.with_elements(|elements| match elements {
+            Elements::I64(values) => visit(values),
+            Elements::F32(_) | Elements::I32(_) => panic!("flat memory of i64 is of another type"),
+        })
     }
 
     /// The values, for reading and writing by the owner.
@@ -129,15 +205,15 @@ impl FlatBuffer {
     /// If a region is lent: an error of the caller.
     pub fn with_elements<R>(&mut self, visit: impl FnOnce(Elements<'_>) -> R) -> R {
         let pointer = self.tensor().data_ptr().cast::<u8>();
-        // SAFETY: contiguous memory of `elements` values of `kind`; no region is lent (asserted by `tensor`), `self` is
+        // SAFETY: contiguous memory of `elements` values of `number`; no region is lent (asserted by `tensor`), `self` is
         // borrowed exclusively, and views are only written by operations on this thread.
-        visit(unsafe { typed(pointer, self.elements, self.kind) })
+        visit(unsafe { typed(pointer, self.elements, self.number) })
     }
 }
 
 impl fmt::Debug for FlatBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FlatBuffer({} x {:?})", self.elements, self.kind)
+        write!(f, "FlatBuffer({} x {:?})", self.elements, self.number)
     }
 }
 
@@ -148,7 +224,7 @@ impl fmt::Debug for FlatBuffer {
 pub struct Region {
     pointer: *mut u8,
     elements: usize,
-    kind: Kind,
+    number: Number,
     /// Keeps the memory alive; never locked.
     _memory: Mutex<Tensor>,
     is_lent: AtomicBool,
@@ -173,10 +249,10 @@ impl Region {
         self.elements == 0
     }
 
-    /// `Float` or `Int64`.
+    /// Their type.
     #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
+    pub fn number(&self) -> Number {
+        self.number
     }
 
     /// Hands the part to the borrower.
@@ -208,25 +284,32 @@ impl Region {
             "a region was used that is not lent"
         );
         // SAFETY: the memory lives as long as `self._memory`; while lent it belongs to the one borrower.
-        visit(unsafe { typed(self.pointer, self.elements, self.kind) })
+        visit(unsafe { typed(self.pointer, self.elements, self.number) })
     }
 }
 
 impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Region({} x {:?})", self.elements, self.kind)
+        write!(f, "Region({} x {:?})", self.elements, self.number)
     }
 }
 
 /// # Safety
-/// `pointer` must lead to `elements` values of `kind`, used by nobody else during `'a`.
-unsafe fn typed<'a>(pointer: *mut u8, elements: usize, kind: Kind) -> Elements<'a> {
-    if kind == Kind::Float {
-        // SAFETY: upheld by the caller; libtorch aligns its memory to 64 bytes.
-        Elements::F32(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), elements) })
-    } else {
-        // SAFETY: as above; `zeros` makes no third kind.
-        Elements::I64(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), elements) })
+/// `pointer` must lead to `elements` values of `number`, used by nobody else during `'a`.
+unsafe fn typed<'a>(pointer: *mut u8, elements: usize, number: Number) -> Elements<'a> {
+    match number {
+        Number::F32 => {
+            // SAFETY: upheld by the caller; libtorch aligns its memory to 64 bytes.
+            Elements::F32(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), elements) })
+        }
+        Number::I32 => {
+            // SAFETY: as above; every pattern of bits is an integer.
+            Elements::I32(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), elements) })
+        }
+        Number::I64 => {
+            // SAFETY: as above.
+            Elements::I64(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), elements) })
+        }
     }
 }
 
@@ -246,7 +329,7 @@ mod tests {
         region.lend();
         region.with_elements(|elements| match elements {
             Elements::F32(values) => values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0]),
-            Elements::I64(_) => panic!("made as f32"),
+            Elements::I32(_) | Elements::I64(_) => panic!("made as f32"),
         });
         region.take_back();
         let _ = view.f_mul_scalar_(2.0).unwrap();
@@ -254,6 +337,23 @@ mod tests {
             Vec::<f32>::try_from(buffer.tensor()).unwrap(),
             [0.0, 0.0, 0.0, 0.0, 2.0, 4.0, 6.0, 8.0, 0.0, 0.0]
         );
+    }
+
+    #[test]
+    fn borrower_of_an_integer_region_finds_the_bits_of_floats() {
+        let mut buffer = FlatBuffer::zeros(4, Kind::Float);
+        buffer.with_f32(|values| values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0]));
+        let region = buffer.integer_region(1..3);
+        region.lend();
+        region.with_elements(|elements| match elements {
+            Elements::I32(values) => {
+                assert_eq!(values, [0x4000_0000, 0x4040_0000]);
+                values[0] = 0x3f80_0000;
+            }
+            Elements::F32(_) | Elements::I64(_) => panic!("lent as i32"),
+        });
+        region.take_back();
+        buffer.with_f32(|values| assert_eq!(values, [1.0, 1.0, 3.0, 4.0]));
     }
 
     #[test]
@@ -281,7 +381,7 @@ mod tests {
                 values.fill(1.0);
                 values.iter().sum::<f32>()
             }
-            Elements::I64(_) => panic!("made as f32"),
+            Elements::I32(_) | Elements::I64(_) => panic!("made as f32"),
         });
         assert!((sum - 1_048_576.0).abs() < 1.0);
     }

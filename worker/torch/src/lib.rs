@@ -12,6 +12,7 @@ use tikv_jemalloc_sys as _;
 
 mod autocast;
 mod convolve;
+mod fixed_point;
 mod flat;
 mod gradient;
 mod library;
@@ -21,7 +22,8 @@ mod update;
 
 pub use autocast::{Autocast, forget_casts};
 pub use convolve::convolve_3x3;
-pub use flat::{Elements, FlatBuffer, Region};
+pub use fixed_point::FixedSums;
+pub use flat::{Elements, FlatBuffer, Number, Region};
 pub use gradient::{GradientHooks, set_gradient};
 pub use library::{EXPECTED_VERSION, LibraryError, check_library, library_version};
 pub use normalise::{BatchNorm, norm_add_relu, norm_pool_relu, norm_relu};

@@ -21,6 +21,11 @@ pub(crate) struct Update {
     _opaque: [u8; 0],
 }
 
+#[repr(C)]
+pub(crate) struct FixedSums {
+    _opaque: [u8; 0],
+}
+
 /// A layer of BatchNorm, as the shim has it.
 #[repr(C)]
 pub(crate) struct BatchNorm {
@@ -67,6 +72,17 @@ unsafe extern "C" {
         weight: *mut C_tensor,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
+    pub(crate) fn convoy_fixed_sums_new(
+        parameters: *const *mut C_tensor,
+        places: *const *mut C_tensor,
+        count: usize,
+        out: *mut *mut FixedSums,
+    ) -> *mut c_char;
+    pub(crate) fn convoy_fixed_sums_free(sums: *mut FixedSums);
+    pub(crate) fn convoy_fixed_sums_begin(sums: *mut FixedSums, exponents: *const i32, limit: f32);
+    pub(crate) fn convoy_fixed_sums_complete(sums: *mut FixedSums);
+    pub(crate) fn convoy_fixed_sums_magnitudes(sums: *const FixedSums, out: *mut i32);
+    pub(crate) fn convoy_fixed_sums_to_floats(sums: *mut FixedSums) -> *mut c_char;
     pub(crate) fn convoy_update_new(
         parameters: *const *mut C_tensor,
         gradients: *const *mut C_tensor,

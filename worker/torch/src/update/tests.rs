@@ -18,7 +18,6 @@
 //! ```
 
 use super::*;
-use crate::Elements;
 
 const PARAMETERS: [f32; 7] = [0.5, -0.25, 0.125, 1.0, -2.0, 0.0625, 0.75];
 
@@ -31,10 +30,7 @@ fn gradient(t: i32) -> Vec<f32> {
 }
 
 fn fill(buffer: &mut FlatBuffer, with: &[f32]) {
-    buffer.with_elements(|elements| match elements {
-        Elements::F32(values) => values.copy_from_slice(with),
-        Elements::I64(_) => panic!("made as f32"),
-    });
+    buffer.with_f32(|values| values.copy_from_slice(with));
 }
 
 struct Memory {
@@ -189,9 +185,9 @@ fn wrong_memory_is_an_error_and_no_crash() {
             .unwrap_err()
             .to_string()
     };
-    assert!(refused(&floats(3), &[], &[0..3]).contains("FlatBuffer(3 x Float)"));
+    assert!(refused(&floats(3), &[], &[0..3]).contains("FlatBuffer(3 x F32)"));
     let integers = FlatBuffer::zeros(4, Kind::Int64);
-    assert!(refused(&floats(4), &[&integers], &[0..4]).contains("Int64"));
+    assert!(refused(&floats(4), &[&integers], &[0..4]).contains("x I64)"));
     assert!(refused(&floats(4), &[], &[2..5]).contains("2..5 of 4 elements"));
     assert!(refused(&floats(4), &[], &[]).contains("0 runs"));
 
