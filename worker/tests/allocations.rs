@@ -18,6 +18,7 @@ use convoy_common::partition::{EpochPlan, owned_shards};
 use convoy_common::schedule::{Curve, Schedule};
 use convoy_common::spec::{
     DataSpec, MemoryFormat, ModelName, ModelSpec, OptimizerName, OptimizerSpec, Precision,
+    Reproducibility,
 };
 use convoy_data::synthetic::write_idx_dataset;
 use convoy_data::{Pipeline, SampleOrdering, Splits, Transform, training_requests};
@@ -43,6 +44,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn step_allocates_nothing_once_it_is_warm() {
+    for reproducibility in [Reproducibility::Fast, Reproducibility::Bitwise] {
+        check(reproducibility);
+    }
+}
+
+fn check(reproducibility: Reproducibility) {
     let folder = tempfile::tempdir().unwrap();
     let files = write_idx_dataset(folder.path(), SAMPLES, 10, 12, CLASSES, SEED).unwrap();
     let data = files.data_spec();
@@ -54,7 +61,9 @@ fn step_allocates_nothing_once_it_is_warm() {
             .zip(&listeners)
             .map(|(rank, listener)| {
                 let (data, addresses, barrier) = (&data, &addresses, &barrier);
-                scope.spawn(move || member(rank, listener, addresses, data, barrier))
+                scope.spawn(move || {
+                    member(rank, listener, addresses, data, reproducibility, barrier)
+                })
             })
             .collect();
         let counted = members.into_iter().map(|member| member.join().unwrap());
@@ -63,7 +72,7 @@ fn step_allocates_nothing_once_it_is_warm() {
     assert_eq!(
         (counted[0].allocations, counted[0].reallocations),
         (0, 0),
-        "{} bytes in {STEPS} steps",
+        "{} bytes in {STEPS} steps, {reproducibility:?}",
         counted[0].bytes_allocated
     );
 }
@@ -73,13 +82,14 @@ fn member(
     listener: &RingListener,
     addresses: &[SocketAddr],
     data: &DataSpec,
+    reproducibility: Reproducibility,
     barrier: &Barrier,
 ) -> Stats {
     tch::set_num_threads(1);
     let splits = convoy_data::open(data, CLASSES).unwrap();
-    let mut trainer = Trainer::new(trainer_spec(&splits)).unwrap();
+    let mut trainer = Trainer::new(trainer_spec(&splits, reproducibility)).unwrap();
     let ring = ring(rank, listener, addresses);
-    let reducer = GroupReducer::new(Box::new(ring), trainer.regions());
+    let reducer = GroupReducer::new(Box::new(ring), trainer.reductions());
     trainer.connect(Arc::new(reducer));
     let plan = EpochPlan::new(u64::from(SAMPLES), GLOBAL_BATCH, DATA_SHARDS).unwrap();
     let shards = owned_shards(DATA_SHARDS, WORLD, Rank(rank));
@@ -111,7 +121,7 @@ fn tag(step: u64) -> ReduceTag {
     }
 }
 
-fn trainer_spec(splits: &Splits) -> TrainerSpec {
+fn trainer_spec(splits: &Splits, reproducibility: Reproducibility) -> TrainerSpec {
     let optimizer = OptimizerSpec {
         momentum: 0.9,
         nesterov: true,
@@ -126,6 +136,8 @@ fn trainer_spec(splits: &Splits) -> TrainerSpec {
         shape: splits.train.shape(),
         seed: SEED,
         precision: Precision::F32,
+        reproducibility,
+        data_shards: DATA_SHARDS,
         memory_format: MemoryFormat::ChannelsLast,
         label_smoothing: 0.1,
         class_weights: Vec::new(),

@@ -3,7 +3,7 @@
 mod optimizer;
 mod schedule;
 
-use super::{JobSpec, ModelName, Reproducibility, Stem};
+use super::{JobSpec, ModelName, Stem};
 use crate::document::{Finding, KeyPath, quoted};
 use crate::limits::MAX_ENV_VARIABLE_BYTES;
 use crate::partition::MIN_SHARD_SAMPLES;
@@ -26,7 +26,6 @@ pub(super) fn check_rules(spec: &JobSpec) -> Vec<Finding> {
     findings.extend(class_weights(spec));
     findings.extend(optimizer::check(&spec.optimizer));
     findings.extend(schedule::check(spec));
-    findings.extend(not_built(spec));
     findings.extend(worker_bounds(spec));
     findings.extend(workers_and_shards(spec));
     findings.extend(batch_and_shards(spec));
@@ -83,16 +82,6 @@ fn class_weights(spec: &JobSpec) -> Option<Finding> {
         )
         .note("give one weight per class, or leave the key away to weigh all alike")
     })
-}
-
-fn not_built(spec: &JobSpec) -> Option<Finding> {
-    match spec.training.reproducibility {
-        Reproducibility::Fast => None,
-        Reproducibility::Bitwise => Some(
-            Finding::value(path("training.reproducibility"), "\"bitwise\" is not built yet")
-                .note("use \"fast\": same samples and batches for any number of workers, results equal up to rounding"),
-        ),
-    }
 }
 
 fn worker_bounds(spec: &JobSpec) -> Option<Finding> {

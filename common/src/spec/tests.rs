@@ -261,17 +261,13 @@ fn paths_are_not_empty() {
 }
 
 #[test]
-fn bitwise_is_refused_until_it_is_built() {
-    let errors = parse(&with("seed = 42", "reproducibility = \"bitwise\"")).unwrap_err();
+fn both_reproducibilities_are_read_and_no_other() {
+    let read = |text: &str| parse(&with("seed = 42", &format!("reproducibility = {text}")));
+    let of = |text: &str| read(text).unwrap().training.reproducibility;
+    assert_eq!(of("\"bitwise\""), Reproducibility::Bitwise);
+    assert_eq!(of("\"fast\""), Reproducibility::Fast);
+    let errors = read("\"exact\"").unwrap_err();
     assert_eq!(errors.problems()[0].path, "training.reproducibility");
-    assert_eq!(errors.problems()[0].reason, "\"bitwise\" is not built yet");
-    assert!(
-        errors.problems()[0]
-            .note
-            .as_ref()
-            .unwrap()
-            .starts_with("use \"fast\"")
-    );
 }
 
 #[test]

@@ -9,7 +9,9 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use convoy_common::ids::{Generation, Phase, StepIndex};
 use convoy_common::schedule::{Curve, Schedule};
-use convoy_common::spec::{DataSpec, MemoryFormat, ModelSpec, OptimizerSpec, Precision};
+use convoy_common::spec::{
+    DataSpec, MemoryFormat, ModelSpec, OptimizerSpec, Precision, Reproducibility,
+};
 use convoy_data::{ImageShape, Splits};
 use convoy_training::{ReduceTag, StepTimes, Trainer, TrainerSpec};
 use serde::Deserialize;
@@ -29,7 +31,7 @@ pub(crate) struct TrainArguments {
     config: String,
 }
 
-/// What to train; the Python contender reads the same.
+/// What to train; the Python contender reads the same, but for how gradients are summed.
 #[derive(Debug, Deserialize)]
 struct Config {
     model: ModelSpec,
@@ -38,6 +40,9 @@ struct Config {
     /// Samples of a step, over all members.
     batch: u64,
     optimizer: OptimizerSpec,
+    reproducibility: Reproducibility,
+    /// Most micro-batches of a step, over all members.
+    data_shards: u32,
     /// `[data]` of a job spec, for turns that read a dataset.
     data: Option<DataSpec>,
 }
@@ -69,7 +74,7 @@ pub(super) fn serve(arguments: &TrainArguments) -> anyhow::Result<()> {
     let trainer = Trainer::new(config.trainer())?;
     trainer.connect(Arc::new(GroupReducer::new(
         Box::new(ring),
-        trainer.regions(),
+        trainer.reductions(),
     )));
     line::tell(&json!({ "ready": {
         "version": crate::check::BUILD,
@@ -107,6 +112,8 @@ impl Config {
             shape: self.shape(),
             seed: 1,
             precision: Precision::F32,
+            reproducibility: self.reproducibility,
+            data_shards: self.data_shards,
             memory_format: FORMAT,
             label_smoothing: 0.0,
             class_weights: Vec::new(),

@@ -53,6 +53,8 @@ pub(crate) fn load(spec: Arc<JobSpec>, me: WorkerRef) -> Result<Loaded, LoadErro
         shape: splits.train.shape(),
         seed: spec.training.seed,
         precision: spec.training.precision,
+        reproducibility: spec.training.reproducibility,
+        data_shards: spec.data_shards(),
         memory_format: spec.training.memory_format,
         label_smoothing: spec.training.label_smoothing,
         class_weights: spec.training.class_weights.clone(),

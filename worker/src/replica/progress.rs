@@ -104,6 +104,7 @@ mod tests {
             correct: 40,
             loss: 1.5,
             skipped: false,
+            runs: 1,
         };
         progress.step(
             StepIndex(0),
@@ -145,6 +146,7 @@ mod tests {
             correct: 0,
             loss: f64::NAN,
             skipped: true,
+            runs: 1,
         };
         for step in 0..1_000 {
             progress.step(StepIndex(step), EpochIndex(0), &report, Duration::ZERO);

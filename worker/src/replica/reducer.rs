@@ -5,28 +5,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use convoy_collective::{
     Collective, CollectiveError, Dtype, Elements, OpTag, ReadyEvent, ReduceOp, SharedBuffer, Ticket,
 };
-use convoy_torch::Region;
-use convoy_training::{ReduceError, ReduceTag, Reducer};
-use tch::Kind;
+use convoy_torch::{Number, Region};
+use convoy_training::{Operation, ReduceError, ReduceTag, Reducer, Reduction};
 
-/// Sums a trainer's regions over the members of a group.
+/// Reduces a trainer's regions over the members of a group.
 pub(crate) struct GroupReducer {
     collective: Box<dyn Collective>,
-    buffers: Vec<Arc<dyn SharedBuffer>>,
-    /// The operation in flight of each region.
+    reductions: Vec<(Arc<dyn SharedBuffer>, ReduceOp)>,
+    /// The operation in flight of each.
     tickets: Mutex<Vec<Option<Ticket>>>,
 }
 
 impl GroupReducer {
-    pub(crate) fn new(collective: Box<dyn Collective>, regions: &[Arc<Region>]) -> Self {
-        let buffers = regions
-            .iter()
-            .map(|region| Arc::new(Lent(Arc::clone(region))) as Arc<dyn SharedBuffer>)
-            .collect();
-        let tickets = Mutex::new(regions.iter().map(|_| None).collect());
+    pub(crate) fn new(collective: Box<dyn Collective>, reductions: &[Reduction]) -> Self {
+        let tickets = Mutex::new(reductions.iter().map(|_| None).collect());
+        let reduction = |Reduction { region, operation }: &Reduction| {
+            let buffer: Arc<dyn SharedBuffer> = Arc::new(Lent(Arc::clone(region)));
+            let op = match operation {
+                Operation::Sum => ReduceOp::Sum,
+                Operation::Max => ReduceOp::Max,
+            };
+            (buffer, op)
+        };
         Self {
             collective,
-            buffers,
+            reductions: reductions.iter().map(reduction).collect(),
             tickets,
         }
     }
@@ -44,10 +47,10 @@ impl Reducer for GroupReducer {
             phase: tag.phase as u8,
             bucket: u32::try_from(region).unwrap_or(u32::MAX),
         };
-        let buffer = Arc::clone(&self.buffers[region]);
+        let (buffer, op) = &self.reductions[region];
         let ticket = self
             .collective
-            .submit(buffer, ReduceOp::Sum, tag, ReadyEvent::Immediate)
+            .submit(Arc::clone(buffer), *op, tag, ReadyEvent::Immediate)
             .map_err(reduce_error)?;
         self.tickets()[region] = Some(ticket);
         Ok(())
@@ -70,10 +73,10 @@ struct Lent(Arc<Region>);
 
 impl SharedBuffer for Lent {
     fn dtype(&self) -> Dtype {
-        if self.0.kind() == Kind::Float {
-            Dtype::F32
-        } else {
-            Dtype::I64
+        match self.0.number() {
+            Number::F32 => Dtype::F32,
+            Number::I32 => Dtype::I32,
+            Number::I64 => Dtype::I64,
         }
     }
 
@@ -84,6 +87,7 @@ impl SharedBuffer for Lent {
     fn with_elements(&self, visit: &mut dyn FnMut(Elements<'_>)) {
         self.0.with_elements(|elements| match elements {
             convoy_torch::Elements::F32(values) => visit(Elements::F32(values)),
+            convoy_torch::Elements::I32(values) => visit(Elements::I32(values)),
             convoy_torch::Elements::I64(values) => visit(Elements::I64(values)),
         });
     }

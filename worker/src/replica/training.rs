@@ -109,7 +109,7 @@ impl Training {
         )
         .map_err(|e| e.to_string())?;
         verify(&ring, 0).map_err(|e| e.to_string())?;
-        let reducer = GroupReducer::new(Box::new(ring), self.loaded.trainer.regions());
+        let reducer = GroupReducer::new(Box::new(ring), self.loaded.trainer.reductions());
         self.loaded.trainer.connect(Arc::new(reducer));
         let world = u32::try_from(group.members.len()).unwrap_or(u32::MAX);
         self.saving.enter(group.attempt, world);

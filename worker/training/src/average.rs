@@ -1,6 +1,6 @@
 //! The moving average of the weights, which evaluation and exported weights use.
 
-use convoy_torch::{Elements, FlatBuffer};
+use convoy_torch::FlatBuffer;
 use tch::{Kind, TchError};
 
 /// An exponential moving average of parameters and buffers (Polyak and Juditsky, 1992, in the form of TensorFlow's
@@ -58,12 +58,5 @@ impl Average {
 
 /// In place, so that layers keep their views and nothing is allocated.
 fn swap(one: &mut FlatBuffer, other: &mut FlatBuffer) {
-    one.with_elements(|one| {
-        other.with_elements(|other| match (one, other) {
-            (Elements::F32(one), Elements::F32(other)) => one.swap_with_slice(other),
-            (Elements::F32(_) | Elements::I64(_), Elements::F32(_) | Elements::I64(_)) => {
-                unreachable!("weights are made of f32")
-            }
-        });
-    });
+    one.with_f32(|one| other.with_f32(|other| one.swap_with_slice(other)));
 }

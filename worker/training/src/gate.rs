@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use convoy_torch::Region;
 
-use crate::reduce::{ReduceError, ReduceTag, Reducer};
+use crate::reduce::{ReduceError, ReduceTag, Reducer, Reduction};
 
 pub(crate) struct BucketGate {
     bucket_of: Vec<usize>,
     parameters_per_bucket: Vec<u32>,
-    regions: Vec<Arc<Region>>,
+    reductions: Vec<Reduction>,
     open: AtomicBool,
     missing: Vec<AtomicU32>,
     submission: Mutex<Submission>,
@@ -32,17 +32,17 @@ struct Submission {
 }
 
 impl BucketGate {
-    /// A gate for the first `parameters_per_bucket.len()` of `regions`; the rest is submitted by [`BucketGate::submit`].
+    /// A gate for the first `parameters_per_bucket.len()` of `reductions`; the rest is submitted by [`BucketGate::submit`].
     pub(crate) fn new(
         bucket_of: Vec<usize>,
         parameters_per_bucket: Vec<u32>,
-        regions: Vec<Arc<Region>>,
+        reductions: Vec<Reduction>,
     ) -> Self {
         let missing = parameters_per_bucket
             .iter()
             .map(|_| AtomicU32::new(0))
             .collect();
-        let pending = Vec::with_capacity(regions.len());
+        let pending = Vec::with_capacity(reductions.len());
         let submission = Submission {
             reducer: crate::reduce::alone(),
             tag: no_tag(),
@@ -53,15 +53,20 @@ impl BucketGate {
         Self {
             bucket_of,
             parameters_per_bucket,
-            regions,
+            reductions,
             open: AtomicBool::new(false),
             missing,
             submission: Mutex::new(submission),
         }
     }
 
-    pub(crate) fn regions(&self) -> &[Arc<Region>] {
-        &self.regions
+    pub(crate) fn reductions(&self) -> &[Reduction] {
+        &self.reductions
+    }
+
+    /// How many gradient buckets there are.
+    pub(crate) fn buckets(&self) -> usize {
+        self.missing.len()
     }
 
     /// From now on reductions go through `reducer`.
@@ -107,9 +112,10 @@ impl BucketGate {
         self.submit_filled(&mut self.submission());
     }
 
-    /// Submits a region that is no gradient bucket.
+    /// Submits what is no gradient bucket.
     pub(crate) fn submit(&self, region: usize) {
-        self.submission().send(region, &self.regions[region]);
+        self.submission()
+            .send(region, &self.reductions[region].region);
     }
 
     /// Waits for everything that was submitted and takes the regions back, also when the group broke.
@@ -120,7 +126,7 @@ impl BucketGate {
             if let Err(error) = submission.reducer.wait(*region) {
                 failure.get_or_insert(error);
             }
-            self.regions[*region].take_back();
+            self.reductions[*region].region.take_back();
         }
         submission.pending.clear();
         failure.map_or(Ok(()), Err)
@@ -132,7 +138,7 @@ impl BucketGate {
         {
             let bucket = submission.next;
             submission.next += 1;
-            submission.send(bucket, &self.regions[bucket]);
+            submission.send(bucket, &self.reductions[bucket].region);
         }
     }
 
@@ -199,8 +205,9 @@ mod tests {
     /// Parameters 0 and 1 in bucket 1, 2 and 3 in bucket 0, and a region that is no bucket.
     fn gate() -> (BucketGate, Arc<Recorder>) {
         let memory = FlatBuffer::zeros(12, Kind::Float);
-        let regions = (0..3).map(|i| memory.region(4 * i..4 * i + 4)).collect();
-        let gate = BucketGate::new(vec![1, 1, 0, 0], vec![2, 2], regions);
+        let region = |i: usize| Reduction::sum(memory.region(4 * i..4 * i + 4));
+        let reductions = (0..3).map(region).collect();
+        let gate = BucketGate::new(vec![1, 1, 0, 0], vec![2, 2], reductions);
         let recorder = Arc::new(Recorder::default());
         gate.connect(Arc::clone(&recorder) as Arc<dyn Reducer>);
         gate.begin(no_tag());

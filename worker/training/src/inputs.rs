@@ -2,7 +2,7 @@
 
 use convoy_common::spec::MemoryFormat;
 use convoy_data::{Batch, ImageShape, Layout};
-use convoy_torch::{Elements, FlatBuffer};
+use convoy_torch::FlatBuffer;
 use tch::{Kind, Tensor};
 
 use crate::memory_format::image_strides;
@@ -47,14 +47,10 @@ impl Inputs {
             self.images = FlatBuffer::zeros(samples * self.shape.values(), Kind::Float);
             self.labels = FlatBuffer::zeros(samples, Kind::Int64);
         }
-        self.images.with_elements(|elements| match elements {
-            Elements::F32(values) => values[..batch.images.len()].copy_from_slice(&batch.images),
-            Elements::I64(_) => unreachable!("images are made of f32"),
-        });
-        self.labels.with_elements(|elements| match elements {
-            Elements::I64(values) => values[..batch.len()].copy_from_slice(&batch.labels),
-            Elements::F32(_) => unreachable!("labels are made of i64"),
-        });
+        self.images
+            .with_f32(|values| values[..batch.images.len()].copy_from_slice(&batch.images));
+        self.labels
+            .with_i64(|values| values[..batch.len()].copy_from_slice(&batch.labels));
         let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let ImageShape {
             channels,

@@ -1,8 +1,9 @@
-//! What the step needs of a collective: sums over all members, started early and awaited late.
+//! What the step needs of a collective: values of all members made one, early started and late awaited.
 
 use std::sync::Arc;
 
 use convoy_common::ids::{Generation, Phase, StepIndex};
+use convoy_torch::Region;
 
 /// Which operation of the job a reduction is; members that disagree must not add their values up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +21,52 @@ pub struct ReduceTag {
 #[error("{0}")]
 pub struct ReduceError(pub String);
 
-/// Sums regions over all members. Regions are known by their place in the list that [`crate::Trainer::regions`] gives.
+/// How the values of two members become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Addition.
+    Sum,
+    /// The larger one.
+    Max,
+}
+
+/// Memory that is reduced, and how.
+#[derive(Clone, Debug)]
+pub struct Reduction {
+    /// The memory.
+    pub region: Arc<Region>,
+    /// What is done with it.
+    pub operation: Operation,
+}
+
+impl Reduction {
+    pub(crate) fn sum(region: Arc<Region>) -> Self {
+        let operation = Operation::Sum;
+        Self { region, operation }
+    }
+
+    pub(crate) fn max(region: Arc<Region>) -> Self {
+        let operation = Operation::Max;
+        Self { region, operation }
+    }
+}
+
+/// Reduces regions over all members. They are known by their place in the list that [`crate::Trainer::reductions`] gives.
 pub trait Reducer: Send + Sync {
-    /// Starts the sum of a region that was lent; every member submits the same regions in the same order.
+    /// Starts the reduction of a region that was lent; every member submits the same regions in the same order.
     ///
     /// # Errors
     /// If the group is broken.
     fn submit(&self, region: usize, tag: ReduceTag) -> Result<(), ReduceError>;
 
-    /// Waits until the sum is in a region that was submitted. Whatever it returns, the region is no longer touched.
+    /// Waits until the result is in a region that was submitted. Whatever it returns, the region is no longer touched.
     ///
     /// # Errors
     /// If the group broke or was aborted.
     fn wait(&self, region: usize) -> Result<(), ReduceError>;
 }
 
-/// A worker alone: every sum is complete as it stands.
+/// A worker alone: everything is reduced as it stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Alone;
 

@@ -7,12 +7,15 @@ use convoy_common::spec::MemoryFormat;
 use convoy_torch::{FlatBuffer, forget_casts};
 use tch::{Kind, TchError, Tensor};
 
+use crate::gradients::GradientSums;
 use crate::memory_format::strides;
 use crate::model::NamedTensor;
 use crate::state::Accounting;
 use crate::trainer::{Trainer, TrainingError};
 
 const UPDATES: &str = "state.updates";
+/// See `FixedGradients::magnitudes`.
+const MAGNITUDES: &str = "state.magnitudes";
 const EPOCH_SAMPLES: &str = "state.epoch_samples";
 const EPOCH_HASH_SUM: &str = "state.epoch_hash_sum";
 
@@ -226,6 +229,10 @@ impl Trainer {
         }
         for (what, memory) in self.optimizer.states() {
             places.extend(self.of_parameters(&format!("optimizer.{what}"), memory));
+        }
+        if let GradientSums::Integers(fixed) = &self.gradients {
+            let magnitudes = fixed.magnitudes.tensor().shallow_clone();
+            places.push((MAGNITUDES.to_owned(), Place::Floats(magnitudes)));
         }
         let counts = [
             (UPDATES, self.updates),

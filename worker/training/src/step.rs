@@ -1,83 +1,60 @@
-//! The training step and the evaluation.
+//! The training step.
 
 use convoy_common::spec::Precision;
 use convoy_data::Batch;
-use convoy_torch::{Autocast, Elements, forget_casts};
+use convoy_torch::{Autocast, forget_casts};
 use tch::{Kind, TchError, Tensor};
 
-use crate::loss::evaluation_sum;
+use crate::counts::Counts;
+use crate::gradients::Verdict;
 use crate::optimizer::UpdateTime;
 use crate::reduce::ReduceTag;
 use crate::state::FlatParameters;
 use crate::times::Stopwatch;
-use crate::trainer::{BatchSource, EvaluationCounts, StepReport, Trainer, TrainingError};
+use crate::trainer::{BatchSource, StepReport, Trainer, TrainingError};
 
-/// See [`Counts::to_control`].
-pub(crate) const CONTROL_ELEMENTS: usize = 5;
+/// A step whose gradients outgrew their scales is computed once more, with scales that were measured from the same gradients. The
+/// first step of a job begins so; more would mean that the same batches give other gradients each time.
+const MAX_RUNS: u32 = 3;
 
-/// Losses are summed in fixed point, so that the sum is the same in any order: 2^-20 is below what a display shows, and
-/// 2^43 samples with a loss of 1 fit.
-const LOSS_ONE: f64 = 1_048_576.0;
-/// A larger loss of one micro-batch is clamped, to keep the sum of all within i64.
-const LOSS_LIMIT: f64 = 1e9;
-
-/// What a member counts, and after the reduction what all did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    samples: u64,
-    hash_sum: u64,
-    correct: u64,
-    loss_fixed: i64,
-    /// Micro-batches whose loss was not finite.
-    not_finite: u64,
+/// Which step, and the own part of it.
+#[derive(Clone, Copy)]
+struct Part {
+    tag: ReduceTag,
+    /// Shards of this member.
+    shards: usize,
+    /// Samples of the whole step.
+    batch_samples: u64,
 }
 
-impl Counts {
-    /// Adds a micro-batch with so many right answers and this summed loss.
-    fn add(&mut self, batch: &Batch, correct: u64, loss: &Tensor) -> Result<(), TchError> {
-        self.samples += batch.len() as u64;
-        self.correct += correct;
-        self.add_loss(loss.f_double_value(&[])?);
-        Ok(())
-    }
+/// The batches of a step's own shards: kept until its outcome is known, because it may be computed again.
+struct StepBatches<'a> {
+    source: &'a mut dyn BatchSource,
+    taken: Vec<Batch>,
+}
 
-    fn add_loss(&mut self, loss_sum: f64) {
-        if loss_sum.is_finite() {
-            self.loss_fixed += (loss_sum.clamp(-LOSS_LIMIT, LOSS_LIMIT) * LOSS_ONE).round() as i64;
-        } else {
-            self.not_finite += 1;
+impl StepBatches<'_> {
+    fn of_shard(&mut self, shard: usize) -> Result<&Batch, TrainingError> {
+        if shard == self.taken.len() {
+            self.taken.push(self.source.next_batch()?);
         }
+        Ok(&self.taken[shard])
     }
 
-    fn mean_loss(&self) -> f64 {
-        if self.not_finite > 0 {
-            f64::NAN
-        } else {
-            self.loss_fixed as f64 / LOSS_ONE / self.samples.max(1) as f64
+    /// Recycles all; what is left is memory for the next step's.
+    fn recycle(mut self) -> Vec<Batch> {
+        for batch in self.taken.drain(..) {
+            self.source.recycle(batch);
         }
+        self.taken
     }
+}
 
-    fn to_control(self) -> [i64; CONTROL_ELEMENTS] {
-        let bits = u64::cast_signed;
-        [
-            bits(self.samples),
-            bits(self.hash_sum),
-            bits(self.correct),
-            self.loss_fixed,
-            bits(self.not_finite),
-        ]
-    }
-
-    fn from_control(values: &[i64]) -> Self {
-        let bits = |index: usize| values[index].cast_unsigned();
-        Self {
-            samples: bits(0),
-            hash_sum: bits(1),
-            correct: bits(2),
-            loss_fixed: values[3],
-            not_finite: bits(4),
-        }
-    }
+/// What all members know of a step once everything was reduced.
+struct Outcome {
+    counts: Counts,
+    skipped: bool,
+    runs: u32,
 }
 
 impl Trainer {
@@ -94,96 +71,90 @@ impl Trainer {
         source: &mut dyn BatchSource,
     ) -> Result<StepReport, TrainingError> {
         let mut watch = Stopwatch::start();
-        self.gate.begin(tag);
-        let computed = self.compute(shards, batch_samples, source, &mut watch);
-        let reduced = self.gate.finish();
-        watch.lap(|times| &mut times.reduction);
-        computed?;
-        reduced?;
-        let report = self.apply(tag)?;
+        let part = Part {
+            tag,
+            shards,
+            batch_samples,
+        };
+        let taken = std::mem::take(&mut self.batches);
+        let mut batches = StepBatches { source, taken };
+        let outcome = self.decide(part, &mut batches, &mut watch);
+        self.batches = batches.recycle();
+        let report = self.apply(tag, &outcome?)?;
         watch.lap(|times| &mut times.update);
         self.times = watch.times();
         Ok(report)
     }
 
-    /// Counts right answers over `batches` micro-batches, and adds up what all members counted.
-    ///
-    /// # Errors
-    /// If a batch can't be had, libtorch fails or the group breaks.
-    pub fn evaluate(
+    /// Computes and reduces the step until it is known what becomes of it. Nothing that members hold alike is changed.
+    fn decide(
         &mut self,
-        tag: ReduceTag,
-        batches: usize,
-        source: &mut dyn BatchSource,
-    ) -> Result<EvaluationCounts, TrainingError> {
-        self.gate.begin(tag);
-        self.exchange_average()?;
-        let counted = self.count_all(batches, source);
-        self.exchange_average()?;
-        self.submit_counts(counted?);
-        self.gate.finish()?;
-        let all = self.reduced_counts();
-        Ok(EvaluationCounts {
-            samples: all.samples,
-            correct: all.correct,
-            loss: all.mean_loss(),
+        part: Part,
+        batches: &mut StepBatches<'_>,
+        watch: &mut Stopwatch,
+    ) -> Result<Outcome, TrainingError> {
+        for runs in 1..=MAX_RUNS {
+            self.begin(runs > 1).map_err(step_failure)?;
+            self.gate.begin(part.tag);
+            let computed = self.compute(part, batches, watch);
+            let reduced = self.gate.finish();
+            watch.lap(|times| &mut times.reduction);
+            computed?;
+            reduced?;
+            let counts = self.reduced_counts();
+            // From reduced data only: all members decide alike.
+            let verdict = self.gradients.verdict(&mut self.parameters.gradients);
+            let skipped = match verdict {
+                Verdict::NotFinite => true,
+                Verdict::Good | Verdict::Outgrown if counts.not_finite > 0 => true,
+                Verdict::Outgrown => continue,
+                Verdict::Good => false,
+            };
+            return Ok(Outcome {
+                counts,
+                skipped,
+                runs,
+            });
+        }
+        Err(TrainingError::Unsettled {
+            step: part.tag.step,
+            runs: MAX_RUNS,
         })
     }
 
-    fn count_all(
-        &mut self,
-        batches: usize,
-        source: &mut dyn BatchSource,
-    ) -> Result<Counts, TrainingError> {
-        let mut counts = Counts::default();
-        for _ in 0..batches {
-            let batch = source.next_batch()?;
-            let counted = tch::no_grad(|| self.count(&batch, &mut counts));
-            source.recycle(batch);
-            counted?;
+    fn begin(&mut self, again: bool) -> Result<(), TchError> {
+        self.gradients.begin(&mut self.parameters.gradients, again);
+        if again {
+            self.buffers.begin_again()
+        } else {
+            self.buffers.begin_step()
         }
-        Ok(counts)
-    }
-
-    /// Has the network compute with the average of the weights if the job keeps one; the same again undoes it.
-    fn exchange_average(&mut self) -> Result<(), TrainingError> {
-        if let Some(average) = &mut self.average {
-            average.exchange(&mut self.parameters.values, &mut self.buffers.live);
-            forget_casts()?;
-        }
-        Ok(())
     }
 
     /// Forward and backward of all own shards; the buckets go on their way during the last one.
     fn compute(
         &mut self,
-        shards: usize,
-        batch_samples: u64,
-        source: &mut dyn BatchSource,
+        part: Part,
+        batches: &mut StepBatches<'_>,
         watch: &mut Stopwatch,
     ) -> Result<(), TrainingError> {
-        self.begin().map_err(step_failure)?;
         let mut counts = Counts::default();
-        for shard in 0..shards {
+        for shard in 0..part.shards {
             watch.lap(|times| &mut times.forward);
-            let batch = source.next_batch()?;
+            let batch = batches.of_shard(shard)?;
             watch.lap(|times| &mut times.data);
             if shard > 0 {
                 self.buffers.restore().map_err(step_failure)?;
             }
-            let last = shard + 1 == shards;
-            let computed = self.shard(&batch, batch_samples, last, &mut counts, watch);
-            source.recycle(batch);
-            computed?;
+            let last = shard + 1 == part.shards;
+            self.shard(batch, part, last, &mut counts, watch)?;
         }
-        self.gate.submit(self.buffers_region());
+        self.gate.submit(self.buffers_reduction());
         self.submit_counts(counts);
+        if let Some(magnitudes) = self.magnitudes_reduction() {
+            self.gate.submit(magnitudes);
+        }
         Ok(())
-    }
-
-    fn begin(&mut self) -> Result<(), TchError> {
-        self.parameters.gradients.clear();
-        self.buffers.begin_step()
     }
 
     /// One shard, from the state in which the step began. The loss is the sum over the shard's samples divided by the samples of the
@@ -191,7 +162,7 @@ impl Trainer {
     fn shard(
         &mut self,
         batch: &Batch,
-        batch_samples: u64,
+        Part { batch_samples, .. }: Part,
         last: bool,
         counts: &mut Counts,
         watch: &mut Stopwatch,
@@ -211,11 +182,12 @@ impl Trainer {
         }
         let backward = scaled.f_backward();
         if last {
+            self.gradients.complete();
             self.gate.close();
         }
         backward.map_err(step_failure)?;
         let share = batch.len() as f64 / batch_samples as f64;
-        self.buffers.accumulate(share);
+        counts.not_finite += u64::from(!self.buffers.accumulate(share));
         counts.hash_sum = counts.hash_sum.wrapping_add(batch.sample_hash_sum);
         let correct = self.accuracy.correct(&scores, &batch.labels);
         let added = correct.and_then(|correct| counts.add(batch, correct, &loss));
@@ -223,18 +195,8 @@ impl Trainer {
         added.map_err(step_failure)
     }
 
-    fn count(&mut self, batch: &Batch, counts: &mut Counts) -> Result<(), TrainingError> {
-        let (images, labels) = self.inputs.fill(batch);
-        let scores = self.scores(&images, false)?;
-        let loss = evaluation_sum(&scores, &labels).map_err(evaluation_failure)?;
-        let correct = self.accuracy.correct(&scores, &batch.labels);
-        correct
-            .and_then(|correct| counts.add(batch, correct, &loss))
-            .map_err(evaluation_failure)
-    }
-
     /// Class scores in f32, of a forward pass in the job's precision.
-    fn scores(&self, images: &Tensor, training: bool) -> Result<Tensor, TrainingError> {
+    pub(crate) fn scores(&self, images: &Tensor, training: bool) -> Result<Tensor, TrainingError> {
         let torch = |source| TrainingError::Torch {
             operation: "run the network",
             source,
@@ -252,18 +214,22 @@ impl Trainer {
         scores.f_to_kind(Kind::Float).map_err(torch)
     }
 
-    /// Everything of the step has arrived: decide from reduced data only, then write.
-    fn apply(&mut self, tag: ReduceTag) -> Result<StepReport, TrainingError> {
+    /// Everything of the step has arrived, and all members know its outcome: now, and only now, write.
+    fn apply(&mut self, tag: ReduceTag, outcome: &Outcome) -> Result<StepReport, TrainingError> {
         let torch = |source| TrainingError::Torch {
             operation: "apply a training step",
             source,
         };
-        let counts = self.reduced_counts();
-        let skipped = counts.not_finite > 0 || !self.gradients_are_finite();
+        let Outcome {
+            counts,
+            skipped,
+            runs,
+        } = *outcome;
         if skipped {
             self.buffers.restore().map_err(torch)?;
         } else {
-            self.buffers.adopt_sum().map_err(torch)?;
+            self.gradients.settle()?;
+            self.buffers.adopt_sum();
             let time = UpdateTime {
                 step: tag.step.0,
                 updates: self.updates,
@@ -286,31 +252,18 @@ impl Trainer {
             correct: counts.correct,
             loss: counts.mean_loss(),
             skipped,
+            runs,
         })
     }
 
-    fn gradients_are_finite(&mut self) -> bool {
-        self.parameters
-            .gradients
-            .with_elements(|elements| match elements {
-                Elements::F32(values) => all_finite(values),
-                Elements::I64(_) => unreachable!("gradients are made of f32"),
-            })
+    pub(crate) fn submit_counts(&mut self, counts: Counts) {
+        self.control
+            .with_i64(|values| values.copy_from_slice(&counts.to_control()));
+        self.gate.submit(self.control_reduction());
     }
 
-    fn submit_counts(&mut self, counts: Counts) {
-        self.control.with_elements(|elements| match elements {
-            Elements::I64(values) => values.copy_from_slice(&counts.to_control()),
-            Elements::F32(_) => unreachable!("the control buffer is made of i64"),
-        });
-        self.gate.submit(self.control_region());
-    }
-
-    fn reduced_counts(&mut self) -> Counts {
-        self.control.with_elements(|elements| match elements {
-            Elements::I64(values) => Counts::from_control(values),
-            Elements::F32(_) => unreachable!("the control buffer is made of i64"),
-        })
+    pub(crate) fn reduced_counts(&mut self) -> Counts {
+        self.control.with_i64(|values| Counts::from_control(values))
     }
 }
 
@@ -319,21 +272,4 @@ fn step_failure(source: TchError) -> TrainingError {
         operation: "compute a training step",
         source,
     }
-}
-
-fn evaluation_failure(source: TchError) -> TrainingError {
-    TrainingError::Torch {
-        operation: "evaluate a batch",
-        source,
-    }
-}
-
-/// Looks at whole blocks without a branch in between, which compiles to vector instructions.
-fn all_finite(values: &[f32]) -> bool {
-    const BLOCK: usize = 4096;
-    values.chunks(BLOCK).all(|block| {
-        block
-            .iter()
-            .fold(true, |all, value| all & value.is_finite())
-    })
 }

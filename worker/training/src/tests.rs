@@ -1,27 +1,28 @@
 //! Replicas trained together on real files, reduced by the simplest group there can be.
 
+mod fixed_point;
 mod formats;
+mod group;
 mod restore;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 use convoy_common::ids::{EpochIndex, Generation, Phase, Rank, ShardIndex, StepIndex};
 use convoy_common::order::dataset_hash_sum;
 use convoy_common::partition::{EpochPlan, owned_shards};
 use convoy_common::schedule::{Curve, Schedule};
 use convoy_common::spec::{
-    DataSpec, MemoryFormat, ModelName, ModelSpec, OptimizerName, OptimizerSpec, Precision, Stem,
+    DataSpec, MemoryFormat, ModelName, ModelSpec, OptimizerName, OptimizerSpec, Precision,
+    Reproducibility, Stem,
 };
 use convoy_data::{
     ImageShape, Layout, Pipeline, SampleOrdering, Splits, Transform, evaluation_requests,
     training_requests,
 };
-use convoy_torch::{Elements, Region};
 
+use self::group::{Seat, Table};
 use crate::{
-    Accounting, BatchSource, ReduceError, ReduceTag, Reducer, Snapshot, StepReport, Trainer,
-    TrainerSpec, TrainingError,
+    Accounting, BatchSource, ReduceTag, Snapshot, StepReport, Trainer, TrainerSpec, TrainingError,
 };
 
 const SAMPLES: u32 = 200;
@@ -30,74 +31,7 @@ const GLOBAL_BATCH: u64 = 40;
 const DATA_SHARDS: u32 = 4;
 const SEED: u64 = 7;
 const LEARNING_RATE: f64 = 0.05;
-
-/// Members that added theirs, the sum of floats, the sum of integers.
-type Sum = (u32, Vec<f64>, Vec<i64>);
-
-/// Adds values up under a lock, by step, phase and region.
-#[derive(Default)]
-struct Table {
-    sums: Mutex<BTreeMap<(u64, u8, usize), Sum>>,
-    arrived: Condvar,
-}
-
-struct Seat {
-    table: Arc<Table>,
-    world: u32,
-    regions: Vec<Arc<Region>>,
-    current: Mutex<(u64, u8)>,
-    broken_at: Option<u64>,
-}
-
-impl Reducer for Seat {
-    fn submit(&self, region: usize, tag: ReduceTag) -> Result<(), ReduceError> {
-        let key = (tag.step.0, tag.phase as u8);
-        *self.current.lock().unwrap() = key;
-        let mut sums = self.table.sums.lock().unwrap();
-        let (members, floats, integers) = sums.entry((key.0, key.1, region)).or_default();
-        *members += 1;
-        self.regions[region].with_elements(|elements| match elements {
-            Elements::F32(values) => {
-                floats.resize(values.len(), 0.0);
-                floats
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(sum, value)| *sum += f64::from(*value));
-            }
-            Elements::I64(values) => {
-                integers.resize(values.len(), 0);
-                integers
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
-            }
-        });
-        self.table.arrived.notify_all();
-        Ok(())
-    }
-
-    fn wait(&self, region: usize) -> Result<(), ReduceError> {
-        let (step, phase) = *self.current.lock().unwrap();
-        if self.broken_at == Some(step) {
-            return Err(ReduceError("rank 1 is gone".to_owned()));
-        }
-        let complete = |sums: &mut BTreeMap<_, Sum>| sums[&(step, phase, region)].0 < self.world;
-        let sums = self
-            .table
-            .arrived
-            .wait_while(self.table.sums.lock().unwrap(), complete)
-            .unwrap();
-        let (_, floats, integers) = &sums[&(step, phase, region)];
-        self.regions[region].with_elements(|elements| match elements {
-            Elements::F32(values) => values
-                .iter_mut()
-                .zip(floats)
-                .for_each(|(value, sum)| *value = *sum as f32),
-            Elements::I64(values) => values.copy_from_slice(integers),
-        });
-        Ok(())
-    }
-}
+const BOTH: [Reproducibility; 2] = [Reproducibility::Fast, Reproducibility::Bitwise];
 
 fn data(folder: &std::path::Path) -> (DataSpec, Splits) {
     let files =
@@ -155,6 +89,8 @@ fn trainer_spec(
         model,
         shape,
         precision: Precision::F32,
+        reproducibility: Reproducibility::Bitwise,
+        data_shards: DATA_SHARDS,
         memory_format: MemoryFormat::ChannelsLast,
         seed,
         label_smoothing: 0.1,
@@ -220,10 +156,9 @@ fn tag(step: u64) -> ReduceTag {
     }
 }
 
-/// Trains `steps` steps with `world` members on threads of their own.
+/// Trains `steps` steps with `world` members on threads of their own; each one's state and reports.
 fn train(
-    model: &ModelSpec,
-    learning_rate: f64,
+    trainer_spec: impl Fn(ImageShape) -> TrainerSpec,
     world: u32,
     steps: u64,
 ) -> Vec<(Snapshot, Vec<StepReport>)> {
@@ -232,17 +167,10 @@ fn train(
     let table = Arc::new(Table::default());
     let member = |rank: u32| {
         let (table, spec, splits) = (Arc::clone(&table), spec.clone(), splits.clone());
-        let model = model.clone();
+        let trainer_spec = trainer_spec(splits.train.shape());
         move || {
-            let mut trainer = trainer_of(model, splits.train.shape(), learning_rate);
-            let regions = trainer.regions().to_vec();
-            trainer.connect(Arc::new(Seat {
-                table,
-                world,
-                regions,
-                current: Mutex::default(),
-                broken_at: None,
-            }));
+            let mut trainer = Trainer::new(trainer_spec).unwrap();
+            trainer.connect(Arc::new(Seat::new(&table, world, trainer.reductions())));
             let owned = owned_shards(DATA_SHARDS, world, Rank(rank));
             let epochs = u32::try_from(steps.div_ceil(plan().steps())).unwrap();
             let mut source = batches(&spec, &splits, &owned, epochs);
@@ -308,20 +236,38 @@ fn two_members_with_a_resnet_learn_what_one_does_and_hold_the_same_bytes() {
 }
 
 fn check_two_members(model: &ModelSpec, learning_rate: f64, steps: u64) {
-    let alone = train(model, learning_rate, 1, steps);
-    let pair = train(model, learning_rate, 2, steps);
-    assert_eq!(pair[0].0, pair[1].0, "both hold the same state");
-    assert_eq!(pair[0].1, pair[1].1, "both report the same numbers");
-    let difference = largest_difference(&alone[0].0, &pair[0].0);
+    let spec = |reproducibility| {
+        move |shape| TrainerSpec {
+            reproducibility,
+            ..trainer_spec(model.clone(), shape, sgd(learning_rate), SEED)
+        }
+    };
+    let [fast, bitwise] = BOTH.map(|reproducibility| {
+        let alone = train(spec(reproducibility), 1, steps).remove(0);
+        let pair = train(spec(reproducibility), 2, steps);
+        assert_eq!(pair[0].0, pair[1].0, "both hold the same state");
+        assert_eq!(pair[0].1, pair[1].1, "both report the same numbers");
+        let difference = largest_difference(&alone.0, &pair[0].0);
+        assert!(
+            difference < 1e-4,
+            "one member and two differ by {difference}"
+        );
+        if reproducibility == Reproducibility::Bitwise {
+            assert_eq!(alone, pair[0], "for bitwise there is no difference at all");
+        }
+        alone
+    });
+    let difference = largest_difference(&fast.0, &bitwise.0);
     assert!(
         difference < 1e-4,
-        "one member and two differ by {difference}"
+        "floats and integers differ by {difference}"
     );
 }
 
 #[test]
 fn training_lowers_the_loss() {
-    let (_, reports) = train(&small_cnn(), LEARNING_RATE, 1, 4 * plan().steps()).remove(0);
+    let spec = |shape| trainer_spec(small_cnn(), shape, sgd(LEARNING_RATE), SEED);
+    let (_, reports) = train(spec, 1, 4 * plan().steps()).remove(0);
     let (first, last) = (reports[0].loss, reports[reports.len() - 1].loss);
     assert!(last < 0.7 * first, "from {first} to {last}");
     assert!(
@@ -397,13 +343,21 @@ impl BatchSource for Spoiled {
 
 #[test]
 fn a_step_that_is_not_finite_is_consumed_and_changes_nothing() {
+    BOTH.into_iter().for_each(check_not_finite);
+}
+
+fn check_not_finite(reproducibility: Reproducibility) {
     let folder = tempfile::tempdir().unwrap();
     let (spec, splits) = data(folder.path());
     let averaged = OptimizerSpec {
         ema_decay: Some(0.9),
         ..OptimizerSpec::new(OptimizerName::AdamW, 0.01)
     };
-    let mut trainer = trainer_with(&splits, averaged, SEED);
+    let mut trainer = Trainer::new(TrainerSpec {
+        reproducibility,
+        ..trainer_spec(small_cnn(), splits.train.shape(), averaged, SEED)
+    })
+    .unwrap();
     let owned = owned_shards(DATA_SHARDS, 1, Rank(0));
     let mut source = Spoiled {
         inner: batches(&spec, &splits, &owned, 1),
@@ -444,15 +398,7 @@ fn a_broken_group_writes_no_parameter_and_leaves_the_trainer_usable() {
     let (spec, splits) = data(folder.path());
     let mut trainer = trainer(&splits);
     let before = trainer.snapshot().unwrap();
-    let regions = trainer.regions().to_vec();
-    let seat = Seat {
-        table: Arc::default(),
-        world: 1,
-        regions,
-        current: Mutex::default(),
-        broken_at: Some(0),
-    };
-    trainer.connect(Arc::new(seat));
+    trainer.connect(Arc::new(Seat::broken_at(0, trainer.reductions())));
     let owned = owned_shards(DATA_SHARDS, 1, Rank(0));
     let error = trainer
         .step(

@@ -2,23 +2,26 @@
 
 use std::sync::Arc;
 
-use convoy_common::ids::EpochIndex;
+use convoy_common::ids::{EpochIndex, StepIndex};
 use convoy_common::schedule::Schedule;
-use convoy_common::spec::{MemoryFormat, ModelSpec, OptimizerSpec, Precision};
+use convoy_common::spec::{MemoryFormat, ModelSpec, OptimizerSpec, Precision, Reproducibility};
 use convoy_data::{Batch, DataError, ImageShape, Pipeline};
-use convoy_torch::{FlatBuffer, GradientHooks, Region, TorchError};
+use convoy_torch::{FlatBuffer, GradientHooks, TorchError};
 use tch::{Kind, TchError};
 
 use crate::accuracy::Accuracy;
 use crate::average::Average;
+use crate::buffers::FlatBuffers;
+use crate::counts::CONTROL_ELEMENTS;
 use crate::gate::BucketGate;
+use crate::gradients::GradientSums;
 use crate::inputs::Inputs;
 use crate::loss::Loss;
 use crate::model::{self, Model, ModelError, StartingWeights};
 use crate::optimizer::{Optimizer, Segment};
-use crate::reduce::{ReduceError, Reducer};
+use crate::reduce::{ReduceError, Reducer, Reduction};
 use crate::snapshot::RestoreError;
-use crate::state::{Accounting, FlatBuffers, FlatParameters};
+use crate::state::{Accounting, FlatParameters};
 use crate::times::StepTimes;
 
 /// What a replica is made from.
@@ -32,6 +35,10 @@ pub struct TrainerSpec {
     pub seed: u64,
     /// Number format of forward and backward.
     pub precision: Precision,
+    /// Whether gradients are summed as integers, so that their sum is the same for any members.
+    pub reproducibility: Reproducibility,
+    /// Shards of a step over all members; a step may have fewer, never more.
+    pub data_shards: u32,
     /// Order of images and convolution weights in memory.
     pub memory_format: MemoryFormat,
     /// Share of the target probability spread over all classes.
@@ -55,6 +62,8 @@ pub struct StepReport {
     pub loss: f64,
     /// The gradients were not finite: the samples are consumed, nothing else changed.
     pub skipped: bool,
+    /// How often it was computed: once, or once more where gradients outgrew the scales with which they become integers.
+    pub runs: u32,
 }
 
 /// Exact counts of an evaluation, over all members.
@@ -97,6 +106,17 @@ pub enum TrainingError {
     /// The group broke.
     #[error(transparent)]
     Reduce(#[from] ReduceError),
+    /// The same step has other gradients each time.
+    #[error(
+        "the gradients of step {step} outgrew the scales that were measured from them, {runs} times one after the other: the same \
+         batches give other gradients each time, so that this job can't be trained with training.reproducibility = \"bitwise\""
+    )]
+    Unsettled {
+        /// The step.
+        step: StepIndex,
+        /// How often it was computed.
+        runs: u32,
+    },
     /// Some sample was missed or taken twice.
     #[error(
         "the accounting of epoch {epoch} is off: {} samples with hash sum {:016x} were trained on, the dataset has {} with {:016x}; \
@@ -140,15 +160,18 @@ impl BatchSource for Pipeline {
 pub struct Trainer {
     pub(crate) model: Model,
     pub(crate) parameters: FlatParameters,
+    pub(crate) gradients: GradientSums,
     pub(crate) buffers: FlatBuffers,
     pub(crate) optimizer: Optimizer,
-    /// The reduced numbers of a step or evaluation; see `step::Counts`.
+    /// The reduced numbers of a step or evaluation; see `Counts::to_control`.
     pub(crate) control: FlatBuffer,
     pub(crate) gate: Arc<BucketGate>,
     pub(crate) accounting: Accounting,
     /// Optimizer updates that were applied.
     pub(crate) updates: u64,
     pub(crate) inputs: Inputs,
+    /// Memory for the batches of a step; empty between two.
+    pub(crate) batches: Vec<Batch>,
     pub(crate) precision: Precision,
     pub(crate) loss: Loss,
     /// Present if evaluation and export use an average of the weights.
@@ -169,26 +192,21 @@ impl Trainer {
         let mut model = model::build(&spec.model, spec.shape, spec.seed)?;
         let parameters = FlatParameters::adopt(&mut model.registry.parameters, spec.memory_format)?;
         let buffers = FlatBuffers::adopt(&mut model.registry.buffers)?;
-        let control = FlatBuffer::zeros(crate::step::CONTROL_ELEMENTS, Kind::Int64);
+        let control = FlatBuffer::zeros(CONTROL_ELEMENTS, Kind::Int64);
+        let named = &model.registry.parameters;
+        let gradients =
+            GradientSums::new(spec.reproducibility, spec.data_shards, named, &parameters)?;
+        let mut reductions = gradients.buckets(&parameters);
+        reductions.push(Reduction::sum(buffers.sum.region(0..buffers.sum.len())));
+        reductions.push(Reduction::sum(control.region(0..control.len())));
+        reductions.extend(gradients.magnitudes());
         let layout = &parameters.layout;
-        let mut regions: Vec<_> = layout
-            .buckets
-            .iter()
-            .map(|range| parameters.gradients.region(range.clone()))
-            .collect();
-        regions.push(buffers.sum.region(0..buffers.sum.len()));
-        regions.push(control.region(0..control.len()));
         let gate = Arc::new(BucketGate::new(
             layout.bucket_of.clone(),
             layout.parameters_per_bucket(),
-            regions,
+            reductions,
         ));
-        let handles: Vec<_> = model
-            .registry
-            .parameters
-            .iter()
-            .map(|p| p.tensor.shallow_clone())
-            .collect();
+        let handles: Vec<_> = named.iter().map(|p| p.tensor.shallow_clone()).collect();
         let hooked = Arc::clone(&gate);
         let hooks = GradientHooks::register(&handles, move |parameter| hooked.filled(parameter))?;
         let torch = |source| TrainingError::Torch {
@@ -211,6 +229,7 @@ impl Trainer {
         Ok(Self {
             model,
             parameters,
+            gradients,
             buffers,
             optimizer,
             control,
@@ -218,6 +237,7 @@ impl Trainer {
             accounting: Accounting::default(),
             updates: 0,
             inputs: Inputs::new(spec.shape, spec.memory_format),
+            batches: Vec::new(),
             precision: spec.precision,
             loss,
             average,
@@ -239,10 +259,10 @@ impl Trainer {
         self.times
     }
 
-    /// The regions that a [`Reducer`] sums: gradient buckets, then buffers, then counts.
+    /// What a [`Reducer`] reduces: gradient buckets, then buffers, then counts, then the magnitudes of gradients that are integers.
     #[must_use]
-    pub fn regions(&self) -> &[Arc<Region>] {
-        self.gate.regions()
+    pub fn reductions(&self) -> &[Reduction] {
+        self.gate.reductions()
     }
 
     /// Joins a group.
@@ -267,11 +287,16 @@ impl Trainer {
         std::mem::take(&mut self.accounting).check(epoch, expected)
     }
 
-    pub(crate) fn buffers_region(&self) -> usize {
-        self.gate.regions().len() - 2
+    pub(crate) fn buffers_reduction(&self) -> usize {
+        self.gate.buckets()
     }
 
-    pub(crate) fn control_region(&self) -> usize {
-        self.gate.regions().len() - 1
+    pub(crate) fn control_reduction(&self) -> usize {
+        self.gate.buckets() + 1
+    }
+
+    pub(crate) fn magnitudes_reduction(&self) -> Option<usize> {
+        let place = self.gate.buckets() + 2;
+        (place < self.reductions().len()).then_some(place)
     }
 }

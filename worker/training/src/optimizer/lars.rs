@@ -1,6 +1,6 @@
 //! LARS: You, Gitman and Ginsburg, "Large Batch Training of Convolutional Networks", 2017, algorithm 1.
 
-use convoy_torch::{Elements, FlatBuffer};
+use convoy_torch::FlatBuffer;
 
 use super::Segment;
 use super::norm::sum_of_squares;
@@ -28,9 +28,9 @@ pub(super) fn update(
     gradients: &mut FlatBuffer,
     velocity: &mut FlatBuffer,
 ) {
-    floats(parameters, |w| {
-        floats(gradients, |g| {
-            floats(velocity, |v| {
+    parameters.with_f32(|w| {
+        gradients.with_f32(|g| {
+            velocity.with_f32(|v| {
                 for segment in segments {
                     let part = segment.range.clone();
                     let (w, g) = (&mut w[part.clone()], &g[part.clone()]);
@@ -45,13 +45,6 @@ pub(super) fn update(
             });
         });
     });
-}
-
-fn floats<R>(buffer: &mut FlatBuffer, visit: impl FnOnce(&mut [f32]) -> R) -> R {
-    buffer.with_elements(|elements| match elements {
-        Elements::F32(values) => visit(values),
-        Elements::I64(_) => unreachable!("parameters and what belongs to them are made of f32"),
-    })
 }
 
 fn trust_ratio(step: LarsStep, decay: f64, parameter: &[f32], gradient: &[f32]) -> f64 {

@@ -1,6 +1,6 @@
 //! Lengths of gradients and parameters, the same bits on every machine.
 
-use convoy_torch::{Elements, FlatBuffer};
+use convoy_torch::FlatBuffer;
 
 use super::Segment;
 
@@ -28,13 +28,11 @@ fn add_squares(lanes: &mut [f64; LANES], values: &[f32]) {
 
 /// The 2-norm over all parameters, added up in the order of memory.
 pub(super) fn global(gradients: &mut FlatBuffer, segments: &[Segment]) -> f64 {
-    gradients.with_elements(|elements| match elements {
-        Elements::F32(values) => segments
+    gradients.with_f32(|values| {
+        let squares = segments
             .iter()
-            .map(|segment| sum_of_squares(&values[segment.range.clone()]))
-            .sum::<f64>()
-            .sqrt(),
-        Elements::I64(_) => unreachable!("gradients are made of f32"),
+            .map(|segment| sum_of_squares(&values[segment.range.clone()]));
+        squares.sum::<f64>().sqrt()
     })
 }
 

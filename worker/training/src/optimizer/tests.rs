@@ -29,7 +29,6 @@
 //! ```
 
 use convoy_common::schedule::Curve;
-use convoy_torch::Elements;
 
 use super::*;
 
@@ -40,12 +39,9 @@ const BIAS_OFFSET: usize = 16;
 const ELEMENTS: usize = 32;
 
 fn fill(buffer: &mut FlatBuffer, weight: impl Iterator<Item = f32>, bias: [f32; 3]) {
-    buffer.with_elements(|elements| match elements {
-        Elements::F32(values) => {
-            values.iter_mut().zip(weight).for_each(|(v, w)| *v = w);
-            values[BIAS_OFFSET..BIAS_OFFSET + 3].copy_from_slice(&bias);
-        }
-        Elements::I64(_) => panic!("made as f32"),
+    buffer.with_f32(|values| {
+        values.iter_mut().zip(weight).for_each(|(v, w)| *v = w);
+        values[BIAS_OFFSET..BIAS_OFFSET + 3].copy_from_slice(&bias);
     });
 }
 
