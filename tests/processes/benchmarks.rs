@@ -79,13 +79,15 @@ fn training_benchmark_measures_each_number_of_shards_with_one_and_two_workers() 
     for (case, workers) in cases.iter().zip([1, 2]) {
         assert_eq!(case["workers"], workers);
         let outcomes = case["outcomes"].as_array().unwrap();
-        for (outcome, shards) in outcomes.iter().zip([2, 8]) {
+        let expected = [(2, "fast"), (2, "bitwise"), (8, "fast"), (8, "bitwise")];
+        for (outcome, (shards, mode)) in outcomes.iter().zip(expected) {
             assert_eq!(outcome["contender"]["program"], "convoy");
+            assert_eq!(outcome["contender"]["reproducibility"], mode);
             assert_eq!(outcome["contender"]["micro_batches"], shards / workers);
             measured(&outcome["step_seconds"][0], 2);
             assert!(outcome["loss"].as_f64().unwrap() > 0.0);
         }
-        assert_eq!(outcomes.len(), 2);
+        assert_eq!(outcomes.len(), expected.len());
     }
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use convoy_common::limits::MAX_DATA_SHARDS;
+use convoy_common::spec::Reproducibility;
 
 /// A message larger than the memory of most machines' caches and models of a hundred million parameters together.
 const MAX_MESSAGE_BYTES: u64 = 1 << 30;
@@ -91,6 +92,14 @@ pub(crate) struct TrainArguments {
     /// Worker processes.
     #[arg(long, default_value = "1,2", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PROCESSES)))]
     pub(super) workers: Vec<u32>,
+    /// How ours sum gradients (`training.reproducibility` of a job spec).
+    #[arg(
+        long,
+        value_enum,
+        default_value = "fast,bitwise",
+        value_delimiter = ','
+    )]
+    pub(super) reproducibility: Vec<ReproducibilityArgument>,
     /// Timed steps of each turn; by default a second or a few of work.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=MAX_STEPS))]
     pub(super) steps: Option<u32>,
@@ -163,6 +172,27 @@ pub(super) enum ModelArgument {
     SmallCnn,
     #[value(name = "resnet18")]
     Resnet18,
+}
+
+/// How gradients are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReproducibilityArgument {
+    Fast,
+    Bitwise,
+}
+
+impl TrainArguments {
+    /// How ours sum gradients: each way once.
+    pub(super) fn modes(&self) -> Vec<Reproducibility> {
+        let pairs = [
+            (ReproducibilityArgument::Fast, Reproducibility::Fast),
+            (ReproducibilityArgument::Bitwise, Reproducibility::Bitwise),
+        ];
+        let asked = pairs
+            .into_iter()
+            .filter(|(argument, _)| self.reproducibility.contains(argument));
+        asked.map(|(_, mode)| mode).collect()
+    }
 }
 
 /// Bytes of messages, whole numbers of f32.

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use convoy_common::spec::Reproducibility;
 use convoy_output::{answer, notice};
 use convoy_process::{Spawner, sibling_binary};
 use serde::Serialize;
@@ -121,10 +122,11 @@ async fn measure(
     workload: &Workload,
     workers: u32,
 ) -> anyhow::Result<Case> {
+    let modes = arguments.modes();
     let contenders = if arguments.end_to_end {
-        end_to_end_contenders(&arguments.shards, workers, python.is_some())
+        end_to_end_contenders(&modes, &arguments.shards, workers, python.is_some())
     } else {
-        step_contenders(&arguments.shards, workers, python.is_some())
+        step_contenders(&modes, &arguments.shards, workers, python.is_some())
     };
     let default_steps = if arguments.end_to_end {
         END_TO_END_STEPS
@@ -132,7 +134,7 @@ async fn measure(
         workload.steps_per_turn()
     };
     let steps = arguments.steps.unwrap_or(default_steps);
-    let mut groups = Groups::start(spawner, python, workload, workers).await?;
+    let mut groups = Groups::start(spawner, python, workload, arguments, workers).await?;
     notice(format_args!(
         "{} with {workers} workers: ready",
         workload.name()
@@ -169,7 +171,7 @@ fn warm_up(arguments: &TrainArguments) -> u32 {
 
 /// The processes of both sides.
 struct Groups {
-    own: Group,
+    own: Vec<(Reproducibility, Group)>,
     torch: Option<Group>,
 }
 
@@ -178,16 +180,23 @@ impl Groups {
         spawner: &Spawner,
         python: Option<&Python>,
         workload: &Workload,
+        arguments: &TrainArguments,
         workers: u32,
     ) -> anyhow::Result<Self> {
         let worker = sibling_binary("convoy-worker")?;
+        let data_shards = arguments.shards.iter().copied().max().unwrap_or(1);
+        let mut own = Vec::new();
+        for mode in arguments.modes() {
+            let config = workload.own_config(mode, data_shards).to_string();
+            let command = || {
+                let mut command = Command::new(&worker);
+                command.args(["bench-train", "--config", &config]);
+                command
+            };
+            let group = Group::start(spawner, "convoy", workers, command).await?;
+            own.push((mode, group));
+        }
         let config = workload.config().to_string();
-        let own = || {
-            let mut command = Command::new(&worker);
-            command.args(["bench-train", "--config", &config]);
-            command
-        };
-        let own = Group::start(spawner, "convoy", workers, own).await?;
         let torch = match python {
             None => None,
             Some(python) => {
@@ -204,20 +213,26 @@ impl Groups {
 
     async fn turn(&mut self, side: Side, turn: &Value) -> anyhow::Result<Vec<Answer>> {
         let group = match side {
-            Side::Convoy => Some(&mut self.own),
+            Side::Convoy(mode) => self
+                .own
+                .iter_mut()
+                .find(|(own, _)| *own == mode)
+                .map(|(_, group)| group),
             Side::Pytorch => self.torch.as_mut(),
         };
-        let group = group.context("a contender of Python without Python")?;
+        let group = group.context("a contender whose group was not started")?;
         group.turn(turn, TURN_LIMIT).await
     }
 
     fn facts(&self) -> Vec<Value> {
-        let groups = std::iter::once(&self.own).chain(&self.torch);
-        groups.map(Group::facts).collect()
+        let own = self.own.iter().map(|(_, group)| group);
+        own.chain(&self.torch).map(Group::facts).collect()
     }
 
     async fn end(self) -> anyhow::Result<()> {
-        self.own.end().await?;
+        for (_, group) in self.own {
+            group.end().await?;
+        }
         match self.torch {
             Some(torch) => torch.end().await,
             None => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use convoy_common::spec::Reproducibility;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -9,10 +10,10 @@ use serde_json::{Value, json};
 const LOADER_WORKERS: [u32; 3] = [0, 1, 2];
 
 /// Whose program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    Convoy,
+    /// Jobs differ in how they sum gradients.
+    Convoy(Reproducibility),
     Pytorch,
 }
 
@@ -24,6 +25,7 @@ pub(super) enum Contender {
     Convoy {
         /// Of each worker in a step.
         micro_batches: u32,
+        reproducibility: Reproducibility,
         /// Batches come from the job's pipeline; else from memory.
         dataset: bool,
     },
@@ -40,7 +42,9 @@ pub(super) enum Contender {
 impl Contender {
     pub(super) fn side(&self) -> Side {
         match self {
-            Self::Convoy { .. } => Side::Convoy,
+            Self::Convoy {
+                reproducibility, ..
+            } => Side::Convoy(*reproducibility),
             Self::Pytorch { .. } => Side::Pytorch,
         }
     }
@@ -78,7 +82,12 @@ impl Contender {
     /// Its line in a table.
     pub(super) fn label(&self) -> String {
         match self {
-            Self::Convoy { .. } => "convoy".to_owned(),
+            Self::Convoy {
+                reproducibility, ..
+            } => match reproducibility {
+                Reproducibility::Fast => "convoy, fast".to_owned(),
+                Reproducibility::Bitwise => "convoy, bitwise".to_owned(),
+            },
             Self::Pytorch {
                 channels_last,
                 loader_workers,
@@ -98,14 +107,14 @@ impl Contender {
     }
 }
 
-/// For the step alone: ours with each number of shards; PyTorch's plain, and with the same micro-batches as ours.
-pub(super) fn step_contenders(shards: &[u32], workers: u32, python: bool) -> Vec<Contender> {
-    let ours: BTreeSet<u32> = shards.iter().map(|shards| shards / workers).collect();
-    let theirs: BTreeSet<u32> = ours.iter().copied().chain([1]).collect();
-    let convoy = ours.into_iter().map(|micro_batches| Contender::Convoy {
-        micro_batches,
-        dataset: false,
-    });
+/// For the step alone: ours in each mode with each number of shards; PyTorch's plain, and with the same micro-batches as ours.
+pub(super) fn step_contenders(
+    modes: &[Reproducibility],
+    shards: &[u32],
+    workers: u32,
+    python: bool,
+) -> Vec<Contender> {
+    let theirs: BTreeSet<u32> = shards.iter().map(|s| s / workers).chain([1]).collect();
     let pytorch = theirs
         .into_iter()
         .filter(|_| python)
@@ -116,16 +125,17 @@ pub(super) fn step_contenders(shards: &[u32], workers: u32, python: bool) -> Vec
                 loader_workers: None,
             })
         });
-    convoy.chain(pytorch).collect()
+    let convoy = own_contenders(modes, shards, workers, false);
+    convoy.into_iter().chain(pytorch).collect()
 }
 
-/// From file to update: ours with each number of shards; PyTorch's plain, with loaders of several sizes.
-pub(super) fn end_to_end_contenders(shards: &[u32], workers: u32, python: bool) -> Vec<Contender> {
-    let ours: BTreeSet<u32> = shards.iter().map(|shards| shards / workers).collect();
-    let convoy = ours.into_iter().map(|micro_batches| Contender::Convoy {
-        micro_batches,
-        dataset: true,
-    });
+/// From file to update: ours in each mode with each number of shards; PyTorch's plain, with loaders of several sizes.
+pub(super) fn end_to_end_contenders(
+    modes: &[Reproducibility],
+    shards: &[u32],
+    workers: u32,
+    python: bool,
+) -> Vec<Contender> {
     let loaders = LOADER_WORKERS.into_iter().filter(|_| python);
     let pytorch = loaders.flat_map(|loader_workers| {
         [false, true].map(|channels_last| Contender::Pytorch {
@@ -134,5 +144,24 @@ pub(super) fn end_to_end_contenders(shards: &[u32], workers: u32, python: bool) 
             loader_workers: Some(loader_workers),
         })
     });
-    convoy.chain(pytorch).collect()
+    let convoy = own_contenders(modes, shards, workers, true);
+    convoy.into_iter().chain(pytorch).collect()
+}
+
+/// Those that differ in how gradients are summed stand side by side, so that their turns do too.
+fn own_contenders(
+    modes: &[Reproducibility],
+    shards: &[u32],
+    workers: u32,
+    dataset: bool,
+) -> Vec<Contender> {
+    let each: BTreeSet<u32> = shards.iter().map(|shards| shards / workers).collect();
+    let contender = |micro_batches| {
+        modes.iter().map(move |mode| Contender::Convoy {
+            micro_batches,
+            reproducibility: *mode,
+            dataset,
+        })
+    };
+    each.into_iter().flat_map(contender).collect()
 }

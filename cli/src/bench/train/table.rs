@@ -2,6 +2,7 @@
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
+use convoy_common::spec::Reproducibility;
 
 use super::super::group::Parts;
 use super::super::report::ratio_text;
@@ -41,7 +42,7 @@ pub(super) fn table(case: &Case) -> String {
     }
 }
 
-fn headed(heads: [&str; 7]) -> Table {
+fn headed<const N: usize>(heads: [&str; N]) -> Table {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
@@ -91,7 +92,7 @@ const PART_HEADS: [&str; 7] = [
     "update",
 ];
 
-const STEP_HEADS: [&str; 7] = [
+const STEP_HEADS: [&str; 8] = [
     "contender",
     "micro-batches\nper worker",
     "step ms\nmedian",
@@ -99,9 +100,10 @@ const STEP_HEADS: [&str; 7] = [
     "max",
     "time over fastest PyTorch\nat equal micro-batches",
     "time over fastest\nPyTorch of all",
+    "time over\nfast",
 ];
 
-const END_TO_END_HEADS: [&str; 7] = [
+const END_TO_END_HEADS: [&str; 8] = [
     "contender",
     "micro-batches\nper worker",
     "images/s\nmedian",
@@ -109,9 +111,10 @@ const END_TO_END_HEADS: [&str; 7] = [
     "max",
     "images/s over fastest PyTorch\nat equal micro-batches",
     "images/s over fastest\nPyTorch of all",
+    "images/s over\nfast",
 ];
 
-fn row(case: &Case, outcome: &Outcome) -> [String; 7] {
+fn row(case: &Case, outcome: &Outcome) -> [String; 8] {
     let figures = if case.end_to_end {
         let batch = f64::from(case.workload.batch());
         let rates: Vec<f64> = outcome
@@ -142,6 +145,7 @@ fn row(case: &Case, outcome: &Outcome) -> [String; 7] {
         max,
         text(equal),
         text(overall),
+        text(over_fast(case, outcome)),
     ]
 }
 
@@ -160,6 +164,22 @@ pub(super) fn ratio(case: &Case, ours: &Outcome, micro_batches: Option<u32>) -> 
         contender.side() == Side::Pytorch
             && micro_batches.is_none_or(|wanted| contender.micro_batches() == wanted)
     })?;
+    ratio_of(case, ours, theirs)
+}
+
+/// The same bits for any members, against the same steps without that promise.
+pub(super) fn over_fast(case: &Case, ours: &Outcome) -> Option<Spread> {
+    if ours.contender.side() != Side::Convoy(Reproducibility::Bitwise) {
+        return None;
+    }
+    let fast = case.outcomes.iter().find(|other| {
+        other.contender.side() == Side::Convoy(Reproducibility::Fast)
+            && other.contender.micro_batches() == ours.contender.micro_batches()
+    })?;
+    ratio_of(case, ours, fast)
+}
+
+fn ratio_of(case: &Case, ours: &Outcome, theirs: &Outcome) -> Option<Spread> {
     let (ours, theirs) = (&ours.round_seconds, &theirs.round_seconds);
     if case.end_to_end {
         Spread::of_ratios(theirs, ours)

@@ -1,6 +1,8 @@
 //! Who runs, and how ratios are taken.
 
-use super::table::{ratio, table};
+use Reproducibility::{Bitwise, Fast};
+
+use super::table::{over_fast, ratio, table};
 use super::*;
 
 fn outcome(contender: Contender, rounds: &[f64]) -> Outcome {
@@ -17,9 +19,10 @@ fn outcome(contender: Contender, rounds: &[f64]) -> Outcome {
     outcome
 }
 
-fn convoy(micro_batches: u32) -> Contender {
+fn convoy(micro_batches: u32, reproducibility: Reproducibility) -> Contender {
     Contender::Convoy {
         micro_batches,
+        reproducibility,
         dataset: false,
     }
 }
@@ -40,7 +43,8 @@ fn case(end_to_end: bool) -> Case {
         end_to_end,
         groups: Vec::new(),
         outcomes: vec![
-            outcome(convoy(2), &[0.010, 0.030]),
+            outcome(convoy(2, Fast), &[0.010, 0.030]),
+            outcome(convoy(2, Bitwise), &[0.011, 0.036]),
             outcome(pytorch(1, false), &[0.005, 0.015]),
             outcome(pytorch(2, false), &[0.020, 0.050]),
             outcome(pytorch(2, true), &[0.016, 0.040]),
@@ -50,18 +54,22 @@ fn case(end_to_end: bool) -> Case {
 
 #[test]
 fn plain_pytorch_and_equal_micro_batches_run_in_both_formats() {
-    let contenders = step_contenders(&[2, 8], 2, true);
+    let both = [Fast, Bitwise];
+    let contenders = step_contenders(&both, &[2, 8], 2, true);
     let expected = [
-        convoy(1),
-        convoy(4),
+        convoy(1, Fast),
+        convoy(1, Bitwise),
+        convoy(4, Fast),
+        convoy(4, Bitwise),
         pytorch(1, false),
         pytorch(1, true),
         pytorch(4, false),
         pytorch(4, true),
     ];
     assert_eq!(contenders, expected);
-    assert_eq!(step_contenders(&[2], 1, false), [convoy(2)]);
-    assert_eq!(end_to_end_contenders(&[2], 1, true).len(), 1 + 3 * 2);
+    let alone = step_contenders(&[Bitwise], &[2], 1, false);
+    assert_eq!(alone, [convoy(2, Bitwise)]);
+    assert_eq!(end_to_end_contenders(&both, &[2], 1, true).len(), 2 + 3 * 2);
 }
 
 #[test]
@@ -71,7 +79,15 @@ fn ratio_is_to_the_fastest_variant_round_by_round() {
     assert!((equal.min - 0.625).abs() < 1e-9 && (equal.max - 0.75).abs() < 1e-9);
     let overall = ratio(&case, &case.outcomes[0], None).unwrap();
     assert!((overall.median - 2.0).abs() < 1e-9);
-    assert_eq!(ratio(&case, &case.outcomes[1], None), None);
+    assert_eq!(ratio(&case, &case.outcomes[2], None), None);
+}
+
+#[test]
+fn bitwise_is_compared_with_fast_at_equal_micro_batches() {
+    let case = case(false);
+    let cost = over_fast(&case, &case.outcomes[1]).unwrap();
+    assert!((cost.min - 1.1).abs() < 1e-9 && (cost.max - 1.2).abs() < 1e-9);
+    assert_eq!(over_fast(&case, &case.outcomes[0]), None);
 }
 
 #[test]
@@ -90,7 +106,7 @@ fn step_of_the_slowest_member_counts() {
         loss: Some(seconds[0]),
         parts: None,
     };
-    let mut outcome = Outcome::new(convoy(1));
+    let mut outcome = Outcome::new(convoy(1, Fast));
     outcome.add(
         vec![answer([1.0, 2.0, 9.0]), answer([3.0, 1.0, 1.0])],
         false,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use convoy_common::spec::Reproducibility;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -65,9 +66,17 @@ impl Workload {
         }
     }
 
-    /// What every member is given.
+    /// What PyTorch's members are given.
     pub(super) fn config(&self) -> &Value {
         &self.config
+    }
+
+    /// What ours are given: the same, how gradients are summed, and of how many shards at most.
+    pub(super) fn own_config(&self, mode: Reproducibility, data_shards: u32) -> Value {
+        let mut config = self.config.clone();
+        config["reproducibility"] = json!(mode);
+        config["data_shards"] = json!(data_shards);
+        config
     }
 
     pub(super) fn name(&self) -> &'static str {
