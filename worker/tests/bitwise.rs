@@ -1,5 +1,5 @@
 //! `training.reproducibility = "bitwise"`: the state of a job is the same bytes for any number of members, with all in play that
-//! could tell them apart: shards that don't divide by members, augmentation, BatchNorm, momentum, clipping, an average of
+//! could tell them apart: shards that don't divide by members, augmentation, BatchNorm, dropout, momentum, clipping, an average of
 //! the weights, steps that are computed again and steps that are skipped.
 #![expect(clippy::unwrap_used, reason = "a test that can not go on should panic")]
 
@@ -68,7 +68,10 @@ fn small_cnn() -> Job {
         ..OptimizerSpec::new(OptimizerName::Sgd, 0.05)
     };
     Job {
-        model: ModelSpec::new(ModelName::SmallCnn, CLASSES),
+        model: ModelSpec {
+            dropout: 0.2,
+            ..ModelSpec::new(ModelName::SmallCnn, CLASSES)
+        },
         optimizer,
         reproducibility: Reproducibility::Bitwise,
         precision: Precision::F32,

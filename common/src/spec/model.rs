@@ -26,6 +26,11 @@ pub struct ModelSpec {
     #[serde(default)]
     #[garde(skip)]
     pub stem: Stem,
+    /// Share of the values before the last linear layer that each training step leaves out; what is left is scaled up by as much. 0 is
+    /// none, 0.95 the most.
+    #[serde(default)]
+    #[garde(range(min = 0.0, max = 0.95))]
+    pub dropout: f64,
     /// A `.safetensors` file with the weights to start from, torchvision's or those of `convoy checkpoint export`. Where its
     /// number of classes differs, the last linear layer starts anew. Without it, all weights are drawn from `training.seed`.
     #[serde(default)]
@@ -42,6 +47,7 @@ impl ModelSpec {
             name,
             classes,
             stem: Stem::default(),
+            dropout: 0.0,
             init: None,
         }
     }

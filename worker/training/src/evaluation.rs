@@ -6,6 +6,7 @@ use tch::TchError;
 
 use crate::counts::Counts;
 use crate::loss::evaluation_sum;
+use crate::model::Pass;
 use crate::reduce::ReduceTag;
 use crate::trainer::{BatchSource, EvaluationCounts, Trainer, TrainingError};
 
@@ -60,7 +61,7 @@ impl Trainer {
 
     fn count(&mut self, batch: &Batch, counts: &mut Counts) -> Result<(), TrainingError> {
         let (images, labels) = self.inputs.fill(batch);
-        let scores = self.scores(&images, false)?;
+        let scores = self.scores(&images, Pass::Evaluation)?;
         let loss = evaluation_sum(&scores, &labels).map_err(failure)?;
         let correct = self.accuracy.correct(&scores, &batch.labels);
         correct

@@ -21,7 +21,8 @@ pub(crate) fn image_strides(format: MemoryFormat, shape: [i64; 4]) -> [i64; 4] {
     }
 }
 
-fn row_major(shape: &[i64]) -> Vec<i64> {
+/// The strides of a dense tensor whose last dimension lies side by side.
+pub(crate) fn row_major(shape: &[i64]) -> Vec<i64> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];

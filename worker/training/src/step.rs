@@ -7,6 +7,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::counts::Counts;
 use crate::gradients::Verdict;
+use crate::model::{Pass, dropout_seed};
 use crate::optimizer::UpdateTime;
 use crate::reduce::ReduceTag;
 use crate::state::FlatParameters;
@@ -162,13 +163,17 @@ impl Trainer {
     fn shard(
         &mut self,
         batch: &Batch,
-        Part { batch_samples, .. }: Part,
+        Part {
+            tag, batch_samples, ..
+        }: Part,
         last: bool,
         counts: &mut Counts,
         watch: &mut Stopwatch,
     ) -> Result<(), TrainingError> {
         let (images, labels) = self.inputs.fill(batch);
-        let scores = self.scores(&images, true)?;
+        let shard = batch.request.shard;
+        let seed = dropout_seed(self.seed, tag.step, shard);
+        let scores = self.scores(&images, Pass::Training { seed })?;
         let loss = self
             .loss
             .training_sum(&scores, &labels)
@@ -196,7 +201,7 @@ impl Trainer {
     }
 
     /// Class scores in f32, of a forward pass in the job's precision.
-    pub(crate) fn scores(&self, images: &Tensor, training: bool) -> Result<Tensor, TrainingError> {
+    pub(crate) fn scores(&self, images: &Tensor, pass: Pass) -> Result<Tensor, TrainingError> {
         let torch = |source| TrainingError::Torch {
             operation: "run the network",
             source,
@@ -205,11 +210,7 @@ impl Trainer {
             Precision::F32 => None,
             Precision::Bf16 => Some(Autocast::bfloat16()?),
         };
-        let scores = self
-            .model
-            .network
-            .forward(images, training)
-            .map_err(torch)?;
+        let scores = self.model.network.forward(images, pass).map_err(torch)?;
         drop(autocast);
         scores.f_to_kind(Kind::Float).map_err(torch)
     }

@@ -31,7 +31,7 @@ pub struct TrainerSpec {
     pub model: ModelSpec,
     /// The dataset's images.
     pub shape: ImageShape,
-    /// Determines the initial weights.
+    /// Determines the initial weights, and what dropout leaves out.
     pub seed: u64,
     /// Number format of forward and backward.
     pub precision: Precision,
@@ -172,6 +172,8 @@ pub struct Trainer {
     pub(crate) inputs: Inputs,
     /// Memory for the batches of a step; empty between two.
     pub(crate) batches: Vec<Batch>,
+    /// Determines what dropout leaves out.
+    pub(crate) seed: u64,
     pub(crate) precision: Precision,
     pub(crate) loss: Loss,
     /// Present if evaluation and export use an average of the weights.
@@ -238,6 +240,7 @@ impl Trainer {
             updates: 0,
             inputs: Inputs::new(spec.shape, spec.memory_format),
             batches: Vec::new(),
+            seed: spec.seed,
             precision: spec.precision,
             loss,
             average,

@@ -2,6 +2,7 @@
 //!
 //! To add a network: a file beside `small_cnn.rs`, a variant of `ModelName` in the job spec, and a line in [`draw`].
 
+mod dropout;
 mod layers;
 mod registry;
 mod resnet;
@@ -18,20 +19,42 @@ use tch::Tensor;
 
 use resnet::{Architecture, BlockKind, ResNet};
 
+pub(crate) use dropout::seed as dropout_seed;
 pub use registry::{NamedTensor, Registry, StateEntry};
 pub use starting_weights::{Difference, NewHead, StartError, StartingWeights};
 
 /// libtorch draws from one generator per process; whoever seeds it must not be disturbed before it has drawn.
 static GENERATOR: Mutex<()> = Mutex::new(());
 
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// A micro-batch to learn from: BatchNorm uses the batch's own statistics and updates its running ones, dropout leaves out what
+    /// the draws from this seed say.
+    Training {
+        /// Different for every micro-batch of a job.
+        seed: u64,
+    },
+    /// Scores that depend on each image alone.
+    Evaluation,
+}
+
+impl Pass {
+    pub(crate) fn is_training(self) -> bool {
+        match self {
+            Self::Training { .. } => true,
+            Self::Evaluation => false,
+        }
+    }
+}
+
 /// A function from images to class scores, with parameters.
 pub trait Network: Send {
-    /// `images` of shape `[n, channels, height, width]` to scores of shape `[n, classes]`. In training, BatchNorm uses the batch's own
-    /// statistics and updates its running ones.
+    /// `images` of shape `[n, channels, height, width]` to scores of shape `[n, classes]`.
     ///
     /// # Errors
     /// If libtorch refuses the shapes.
-    fn forward(&self, images: &Tensor, training: bool) -> Result<Tensor, tch::TchError>;
+    fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor, tch::TchError>;
 }
 
 /// A network and the tensors it consists of.
@@ -89,11 +112,7 @@ fn draw(
     tch::manual_seed(seed.cast_signed());
     let (block, blocks) = match spec.name {
         ModelName::SmallCnn => {
-            return Ok(Box::new(small_cnn::SmallCnn::new(
-                registry,
-                shape,
-                spec.classes,
-            )?));
+            return Ok(Box::new(small_cnn::SmallCnn::new(registry, shape, spec)?));
         }
         ModelName::Resnet18 => (BlockKind::Basic, [2, 2, 2, 2]),
         ModelName::Resnet34 => (BlockKind::Basic, [3, 4, 6, 3]),
@@ -102,7 +121,7 @@ fn draw(
         ModelName::Resnet152 => (BlockKind::Bottleneck, [3, 8, 36, 3]),
     };
     let architecture = Architecture { block, blocks };
-    let network = ResNet::new(registry, architecture, spec.stem, shape, spec.classes)?;
+    let network = ResNet::new(registry, architecture, shape, spec)?;
     Ok(Box::new(network))
 }
 

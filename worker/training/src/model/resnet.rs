@@ -4,13 +4,14 @@
 //! bottleneck is in its 3x3 convolution ("V1.5"), and no BatchNorm starts at zero. Every stride and pooling rounds sides
 //! up, so that no image is too small.
 
-use convoy_common::spec::Stem;
+use convoy_common::spec::{ModelSpec, Stem};
 use convoy_data::ImageShape;
 use tch::{TchError, Tensor};
 
+use super::dropout::Dropout;
 use super::layers::{BatchNorm2d, Conv2d, ConvInit, ConvShape, Linear};
 use super::registry::Registry;
-use super::{Network, signed};
+use super::{Network, Pass, signed};
 
 /// Channels of the stem and of the first stage; each further stage doubles them.
 const BASE_CHANNELS: i64 = 64;
@@ -43,28 +44,28 @@ impl BlockKind {
     }
 }
 
-/// Stem, four stages, average over the image, linear layer.
+/// Stem, four stages, average over the image, dropout, linear layer.
 pub(crate) struct ResNet {
     conv1: Conv2d,
     bn1: BatchNorm2d,
     has_max_pool: bool,
     blocks: Vec<Block>,
     fc: Linear,
+    dropout: Dropout,
 }
 
 impl ResNet {
     pub(crate) fn new(
         registry: &mut Registry,
         architecture: Architecture,
-        stem: Stem,
         shape: ImageShape,
-        classes: u32,
+        spec: &ModelSpec,
     ) -> Result<Self, TchError> {
         let Architecture {
             block: kind,
             blocks: depths,
         } = architecture;
-        let (side, stride, has_max_pool) = match stem {
+        let (side, stride, has_max_pool) = match spec.stem {
             Stem::Imagenet => (7, 2, true),
             Stem::Cifar => (3, 1, false),
         };
@@ -87,13 +88,15 @@ impl ResNet {
             bn1,
             has_max_pool,
             blocks,
-            fc: Linear::new(registry, "fc", inputs, i64::from(classes))?,
+            fc: Linear::new(registry, "fc", inputs, i64::from(spec.classes))?,
+            dropout: Dropout::new(spec.dropout),
         })
     }
 }
 
 impl Network for ResNet {
-    fn forward(&self, images: &Tensor, training: bool) -> Result<Tensor, TchError> {
+    fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor, TchError> {
+        let training = pass.is_training();
         let mut x = self
             .bn1
             .forward_relu(&self.conv1.forward(images)?, training)?;
@@ -104,7 +107,7 @@ impl Network for ResNet {
             x = block.forward(&x, training)?;
         }
         let features = x.f_adaptive_avg_pool2d([1, 1])?.f_flatten(1, -1)?;
-        self.fc.forward(&features)
+        self.fc.forward(&self.dropout.forward(features, pass)?)
     }
 }
 

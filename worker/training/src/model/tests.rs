@@ -135,8 +135,8 @@ fn resnets_take_images_of_any_size_and_channels() {
             let model = build(&spec, shape, 1).unwrap();
             let dimensions = [2, shape.channels, shape.height, shape.width].map(signed);
             let images = noise(&dimensions, Kind::Float);
-            for training in [true, false] {
-                let scores = tch::no_grad(|| model.network.forward(&images, training)).unwrap();
+            for pass in [Pass::Training { seed: 0 }, Pass::Evaluation] {
+                let scores = tch::no_grad(|| model.network.forward(&images, pass)).unwrap();
                 assert_eq!(scores.size(), [2, 7]);
                 assert!(bool::try_from(scores.isfinite().all()).unwrap());
             }
@@ -183,7 +183,8 @@ fn compute(spec: &ModelSpec, images: &Tensor, lay_out: impl Fn(&Tensor) -> Tenso
         let values = lay_out(&named.tensor.detach().to_kind(Kind::Double));
         named.tensor.set_data(&values);
     }
-    let scores = model.network.forward(&lay_out(images), true).unwrap();
+    let pass = Pass::Training { seed: 0 };
+    let scores = model.network.forward(&lay_out(images), pass).unwrap();
     scores.square().sum(Kind::Double).backward();
     let first = &model.registry.parameters[0].tensor;
     assert_eq!(first.is_contiguous(), lay_out(images).is_contiguous());

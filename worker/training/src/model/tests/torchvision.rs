@@ -14,7 +14,7 @@ use convoy_common::spec::{ModelName, ModelSpec};
 use convoy_data::ImageShape;
 use tch::{Kind, Tensor};
 
-use super::super::{Model, build, signed};
+use super::super::{Model, Pass, build, signed};
 use crate::snapshot::HostTensor;
 use crate::tests::trainer_of;
 
@@ -96,9 +96,13 @@ fn read(file: &mut WeightsFile, name: &str) -> Tensor {
 #[track_caller]
 fn check_scores(model: &Model, answers: &mut WeightsFile, whose: &str) {
     let images = read(answers, "images");
-    for (mode, training) in [("eval", false), ("train", true)] {
+    let passes = [
+        ("eval", Pass::Evaluation),
+        ("train", Pass::Training { seed: 0 }),
+    ];
+    for (mode, pass) in passes {
         let expected = read(answers, &format!("{whose}.{mode}"));
-        let scores = tch::no_grad(|| model.network.forward(&images, training)).unwrap();
+        let scores = tch::no_grad(|| model.network.forward(&images, pass)).unwrap();
         let spread = expected.std(true).double_value(&[]);
         let difference = (scores - expected).abs().max().double_value(&[]);
         assert!(spread > 0.01, "{whose} {mode}: scores say something");
