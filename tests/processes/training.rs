@@ -48,6 +48,27 @@ fn one_worker_runs_all_shards_of_the_same_job() {
 }
 
 #[test]
+fn any_number_of_workers_leaves_the_same_weights_and_evaluates_them_alike() {
+    let ends = [1, 2, 3].map(|workers| {
+        let bench = Bench::new();
+        // Shards that neither two nor three workers have equally many of, and random draws in data and network.
+        let spec = bench.spec(2, |spec| {
+            spec.replace("data_shards = 2", "data_shards = 5")
+                .replace("max_workers = 2", "max_workers = 3")
+                .replace("classes = 4", "classes = 4\ndropout = 0.2")
+                + "[data.augment]\ncrop_padding = 2\nflip = true\n"
+        });
+        let ended = bench.run(&spec, workers, &[]).wait();
+        assert_eq!(ended.code, Some(0), "{}", ended.text);
+        let summary = bench.summary();
+        assert_eq!(summary["workers"], workers);
+        assert!(summary["weights_sha256"].is_string());
+        ["weights_sha256", "test_accuracy", "test_loss"].map(|key| summary[key].to_string())
+    });
+    assert!(ends.iter().all(|other| *other == ends[0]), "{ends:?}");
+}
+
+#[test]
 fn a_killed_worker_fails_the_job_with_its_signal() {
     let bench = Bench::new();
     let address = free_address();

@@ -91,7 +91,7 @@ fn a_valid_spec_is_read_with_its_defaults() {
     assert_eq!(spec.name, "fashion-mnist");
     assert_eq!(spec.data_shards(), 4);
     assert_eq!(spec.training.threads_per_worker, 1);
-    assert_eq!(spec.training.reproducibility, Reproducibility::Fast);
+    assert_eq!(spec.training.reproducibility, Reproducibility::Bitwise);
     assert_eq!(spec.schedule.name, ScheduleName::Cosine);
     assert_eq!(spec.elastic.min_workers, 1);
     assert_eq!(spec.checkpoints.every_epochs, 1);

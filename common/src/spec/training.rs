@@ -85,11 +85,11 @@ pub enum MemoryFormat {
 #[serde(rename_all = "snake_case")]
 pub enum Reproducibility {
     /// Gradients are summed as 32-bit floats: results depend on the number of workers in the last bits.
-    #[default]
     Fast,
     /// The same final bytes for any number of workers and any failures, on processors of one kind with equal
     /// `threads_per_worker`: gradients are summed as 32-bit integers, each parameter's with a scale that follows its gradients.
     // A key for what makes a sample's gradient depend on more than its own shard is to be refused with it: BatchNorm over all
     // workers, mixing samples across shards, losses that are no sum over samples. There is none yet.
+    #[default]
     Bitwise,
 }

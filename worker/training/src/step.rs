@@ -108,7 +108,13 @@ impl Trainer {
             let skipped = match verdict {
                 Verdict::NotFinite => true,
                 Verdict::Good | Verdict::Outgrown if counts.not_finite > 0 => true,
-                Verdict::Outgrown => continue,
+                Verdict::Outgrown => {
+                    tracing::debug!(
+                        step = part.tag.step.0,
+                        "gradients outgrew their scales: the step is computed again"
+                    );
+                    continue;
+                }
                 Verdict::Good => false,
             };
             return Ok(Outcome {
