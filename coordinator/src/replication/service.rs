@@ -107,7 +107,7 @@ impl Raft for RaftService {
             let read = service.read(first, deliveries).await;
             if let Some(stream) = stream.filter(|stream| service.streams.close(*stream)) {
                 let lost = Request::ConnectionLost(stream.from);
-                // The thread that would want to know may have ended.
+                // The task that would want to know may have ended.
                 let _ = service.requests.send(lost).await;
             }
             if let Err(status) = read {
@@ -280,7 +280,7 @@ impl RaftService {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Unwritten { reason, is_fatal })) => {
                 if is_fatal {
-                    // The thread that would have to stop may have stopped already.
+                    // The task that would have to stop may have stopped already.
                     let _ = self.requests.send(Request::Fail(reason.clone())).await;
                 }
                 Err(Status::internal(reason))

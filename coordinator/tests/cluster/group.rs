@@ -1,4 +1,4 @@
-//! A few coordinators, each on a runtime of its own so that it can be killed, and short ways to speak with them.
+//! A few coordinators that can be killed, and short ways to speak with them.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,7 +15,6 @@ use convoy_coordinator::{
 use convoy_proto::v1;
 use convoy_proto::v1::coordinators_client::CoordinatorsClient;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 
@@ -37,16 +36,16 @@ pub(crate) const SPEC: &str = r#"{
 /// One coordinator, running or not.
 pub(crate) struct Member {
     pub(crate) settings: CoordinatorSettings,
-    running: Option<(Runtime, Coordinator)>,
+    running: Option<Coordinator>,
     /// Why it could not go on.
     pub(crate) failures: mpsc::UnboundedReceiver<String>,
 }
 
 pub(crate) struct Group {
-    folder: TempDir,
+    pub(crate) members: BTreeMap<u64, Member>,
     /// Every group has loopback addresses of its own, so that a port is always free, also after a restart.
     host: u8,
-    pub(crate) members: BTreeMap<u64, Member>,
+    folder: TempDir,
 }
 
 impl Group {
@@ -117,36 +116,20 @@ impl Group {
     /// Starts it; a folder that a killed one has not let go of is waited for.
     pub(crate) async fn start(&mut self, id: u64) -> Result<(), StartError> {
         let member = self.members.get_mut(&id).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let started = eventually(&runtime, &member.settings).await;
-        match started {
-            Ok(coordinator) => {
-                member.running = Some((runtime, coordinator));
-                member.settings.replica.begin = Begin::Open;
-                Ok(())
-            }
-            Err(error) => {
-                runtime.shutdown_background();
-                Err(error)
-            }
-        }
+        member.running = Some(eventually(&member.settings).await?);
+        member.settings.replica.begin = Begin::Open;
+        Ok(())
     }
 
     /// All at once and without a word, as far as the others can tell.
     pub(crate) fn kill(&mut self, id: u64) {
-        let (runtime, _coordinator) = self.members.get_mut(&id).unwrap().running.take().unwrap();
-        runtime.shutdown_background();
+        drop(self.members.get_mut(&id).unwrap().running.take().unwrap());
     }
 
     /// As SIGTERM does.
     pub(crate) async fn shut_down(&mut self, id: u64) {
-        let (runtime, coordinator) = self.members.get_mut(&id).unwrap().running.take().unwrap();
-        runtime.spawn(coordinator.shutdown()).await.unwrap();
-        runtime.shutdown_background();
+        let coordinator = self.members.get_mut(&id).unwrap().running.take();
+        coordinator.unwrap().shutdown().await;
     }
 
     fn running(&self) -> Vec<u64> {
@@ -235,16 +218,6 @@ impl Group {
     }
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        for member in self.members.values_mut() {
-            if let Some((runtime, _)) = member.running.take() {
-                runtime.shutdown_background();
-            }
-        }
-    }
-}
-
 pub(crate) async fn submit(jobs: &JobsClient) -> JobId {
     jobs.submit(SPEC.to_owned(), 2).await.unwrap()
 }
@@ -265,14 +238,10 @@ pub(crate) fn assert_mentions(text: &impl Debug, words: &[&str]) {
 }
 
 /// Tries while a killed one has not let go of folder and port.
-async fn eventually(
-    runtime: &Runtime,
-    settings: &CoordinatorSettings,
-) -> Result<Coordinator, StartError> {
+async fn eventually(settings: &CoordinatorSettings) -> Result<Coordinator, StartError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let start = runtime.spawn(Coordinator::start(settings.clone()));
-        match start.await.unwrap() {
+        match Coordinator::start(settings.clone()).await {
             Err(
                 StartError::Replication(ReplicationError::Disk { .. })
                 | StartError::AddressInUse { .. },
