@@ -14,6 +14,7 @@ mod failure;
 mod log;
 mod outbox;
 mod peer;
+mod probe;
 mod request;
 mod service;
 mod snapshot_files;

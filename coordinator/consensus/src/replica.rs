@@ -230,9 +230,10 @@ impl<D: Disk> Replica<D> {
         self.settle_timeout(false);
     }
 
-    /// The connection from `id` broke, as it does when its process ends. If it led, nobody is waited for: the voters stand
-    /// for election in turn, by id, two ticks apart, so that they are not in each other's way. Where the leader lives on, the
-    /// next message of it sets this right, and nobody who still hears it votes for another.
+    /// The connection from `id` broke, since its process ended. If it led, nobody is waited for: the voters stand for election
+    /// in turn, by id, two ticks apart, so that they are not in each other's way. If it lives after all, nobody who still hears
+    /// it votes for another; but it is deposed if a majority is told so before its next message, so nobody should be told that
+    /// does not know more than that a connection broke.
     pub fn connection_lost(&mut self, id: ReplicaId) {
         let (own, raft) = (self.config.id, &mut self.raw.raft);
         let is_follower = raft.state == StateRole::Follower && raft.leader_id == id.0;

@@ -26,7 +26,7 @@ pub(crate) enum Request {
     Receive(Vec<v1::RaftMessage>),
     /// Messages to this one are lost.
     Unreachable(ReplicaId),
-    /// The connection on which this one sent broke.
+    /// The connection on which this one sent broke, since its process ended.
     ConnectionLost(ReplicaId),
     /// What became of a snapshot to a follower.
     SnapshotSent {

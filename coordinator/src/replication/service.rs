@@ -21,6 +21,8 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request as Call, Response, Status, Streaming};
 
+use super::directory::Directory;
+use super::probe::has_ended;
 use super::request::Request;
 use crate::leader::{Event, Reply};
 
@@ -36,7 +38,6 @@ pub(crate) const MAX_DELIVERY_BYTES: usize = 16 << 20;
 /// Serves the other replicas.
 #[derive(Clone)]
 pub(crate) struct RaftService {
-    pub(super) own: u64,
     pub(super) cluster: u64,
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) events: mpsc::Sender<Event>,
@@ -44,6 +45,9 @@ pub(crate) struct RaftService {
     /// One snapshot at a time: a second one is newer, and comes again.
     pub(super) installing: Arc<Semaphore>,
     pub(super) streams: Streams,
+    pub(super) directory: Directory,
+    /// The least time without a word of the leader after which another is elected.
+    pub(super) election_timeout: Duration,
     /// True when this coordinator ends: streams of others don't end by themselves.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -105,14 +109,14 @@ impl Raft for RaftService {
         // Answered before anything else is read, so that the sender knows whom it speaks with.
         tokio::spawn(async move {
             let read = service.read(first, deliveries).await;
-            if let Some(stream) = stream.filter(|stream| service.streams.close(*stream)) {
-                let lost = Request::ConnectionLost(stream.from);
-                // The thread that would want to know may have ended.
-                let _ = service.requests.send(lost).await;
-            }
+            let lost = stream.filter(|stream| service.streams.close(*stream));
             if let Err(status) = read {
                 // The sender may be gone.
                 let _ = ended.send(Err(status)).await;
+            }
+            drop(ended);
+            if let Some(stream) = lost {
+                service.connection_lost(stream).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(answers)))
@@ -183,6 +187,23 @@ impl RaftService {
         }
     }
 
+    /// Nobody waits for a leader whose process ended. Of one whose connections broke, all of them together perhaps, that is
+    /// not known: it dials again, and if it does not, its silence tells.
+    async fn connection_lost(&self, Stream { from, .. }: Stream) {
+        if *self.stopping.borrow() || self.directory.leader() != Some(from) {
+            return;
+        }
+        let Some(address) = self.directory.address_of(from) else {
+            return;
+        };
+        // What is known later than its silence brings another leader is of no use.
+        if has_ended(&address, self.election_timeout).await {
+            tracing::info!(leader = %from, %address, "the leader's process has ended");
+            // The thread that would want to know may have ended.
+            let _ = self.requests.send(Request::ConnectionLost(from)).await;
+        }
+    }
+
     async fn introduced(&self, introduction: v1::Introduction) -> Result<(), Status> {
         self.check_cluster(introduction.cluster)?;
         check_protocol(&introduction)?;
@@ -217,8 +238,9 @@ impl RaftService {
             return Err(malformed("a snapshot begins with its message"));
         };
         self.check_cluster(message.cluster)?;
-        if message.to != self.own {
-            let (to, own) = (message.to, self.own);
+        let own = self.directory.own_id().0;
+        if message.to != own {
+            let to = message.to;
             return Err(malformed(&format!(
                 "a snapshot for replica {to} came to replica {own}"
             )));

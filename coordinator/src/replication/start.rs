@@ -192,16 +192,17 @@ impl StartReplication {
         };
         let directory = Directory::new(own, role, known);
         let raft = RaftService {
-            own: own.0,
             cluster: settings.cluster,
             requests: requests.clone(),
             events: leader_inbox,
             snapshots: snapshots.clone(),
             installing: Arc::new(Semaphore::new(1)),
             streams: Streams::default(),
+            directory: directory.clone(),
+            election_timeout: settings.raft_tick * settings.election_ticks,
             stopping,
         };
-        let thread = ReplicaThread {
+        let thread = spawn(ReplicaThread {
             applied: replica.applied(),
             replica,
             tick: settings.raft_tick,
@@ -212,8 +213,7 @@ impl StartReplication {
             failure,
             snapshot: SnapshotTurn::default(),
             refusals: BTreeMap::new(),
-        };
-        let thread = spawn(thread)?;
+        })?;
         Ok(Started {
             log: ReplicatedLog::new(requests.clone(), snapshots, addresses, configured),
             replication: Replication { requests, thread },
