@@ -232,12 +232,17 @@ impl<D: Disk> Replica<D> {
 
     /// The connection from `id` broke, since its process ended. If it led, nobody is waited for: the voters stand for election
     /// in turn, by id, two ticks apart, so that they are not in each other's way. If it lives after all, nobody who still hears
-    /// it votes for another; but it is deposed if a majority is told so before its next message, so nobody should be told that
-    /// does not know more than that a connection broke.
-    pub fn connection_lost(&mut self, id: ReplicaId) {
+    /// it votes for another; but it is deposed if a majority says this before its next message, so whoever knows no more than
+    /// that a connection broke should not.
+    ///
+    /// Nothing happens if `birth` is not that of the folder that is known under this id: it was another's connection.
+    pub fn connection_lost(&mut self, id: ReplicaId, birth: u64) {
+        if self.is_stopping() || self.births.of(id.0) != Some(birth) {
+            return;
+        }
         let (own, raft) = (self.config.id, &mut self.raw.raft);
         let is_follower = raft.state == StateRole::Follower && raft.leader_id == id.0;
-        if self.has_stopped || self.condemned.is_some() || !is_follower || !raft.promotable() {
+        if !is_follower || !raft.promotable() {
             return;
         }
         let voters = self.members.voters.iter();

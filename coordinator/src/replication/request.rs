@@ -27,7 +27,11 @@ pub(crate) enum Request {
     /// Messages to this one are lost.
     Unreachable(ReplicaId),
     /// The connection on which this one sent broke, since its process ended.
-    ConnectionLost(ReplicaId),
+    ConnectionLost {
+        from: ReplicaId,
+        /// Of the folder that its messages came from.
+        birth: u64,
+    },
     /// What became of a snapshot to a follower.
     SnapshotSent {
         to: ReplicaId,

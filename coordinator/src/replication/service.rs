@@ -59,19 +59,26 @@ pub(super) struct Streams(Arc<Mutex<OpenStreams>>);
 #[derive(Debug, Default)]
 struct OpenStreams {
     opened: u64,
-    newest: BTreeMap<ReplicaId, u64>,
+    newest: BTreeMap<Sender, u64>,
+}
+
+/// Who sends: a replica, and the folder that it says it runs on. Another that claims its id has another folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sender {
+    replica: ReplicaId,
+    birth: u64,
 }
 
 /// A stream whose sender is known.
 #[derive(Clone, Copy, Debug)]
 struct Stream {
-    from: ReplicaId,
+    from: Sender,
     number: u64,
 }
 
 impl Streams {
     /// None if there are streams of as many others as a cluster can have: this one is served, and its end means nothing.
-    fn open(&self, from: ReplicaId) -> Option<Stream> {
+    fn open(&self, from: Sender) -> Option<Stream> {
         let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let has_room = streams.newest.len() < MAX_COORDINATORS;
         if !has_room && !streams.newest.contains_key(&from) {
@@ -158,9 +165,14 @@ impl RaftService {
         else {
             return Err(malformed("a stream begins with an introduction"));
         };
-        let from = ReplicaId(introduction.replica);
+        let replica = ReplicaId(introduction.replica);
         self.introduced(introduction).await?;
-        Ok((self.streams.open(from), messages))
+        let own = messages.first().filter(|message| message.from == replica.0);
+        let stream = own.and_then(|message| {
+            let birth = message.birth;
+            self.streams.open(Sender { replica, birth })
+        });
+        Ok((stream, messages))
     }
 
     /// Until the stream ends.
@@ -190,6 +202,10 @@ impl RaftService {
     /// Nobody waits for a leader whose process ended. Of one whose connections broke, all of them together perhaps, that is
     /// not known: it dials again, and if it does not, its silence tells.
     async fn connection_lost(&self, Stream { from, .. }: Stream) {
+        let Sender {
+            replica: from,
+            birth,
+        } = from;
         if *self.stopping.borrow() || self.directory.leader() != Some(from) {
             return;
         }
@@ -199,8 +215,9 @@ impl RaftService {
         // What is known later than its silence brings another leader is of no use.
         if has_ended(&address, self.election_timeout).await {
             tracing::info!(leader = %from, %address, "the leader's process has ended");
+            let lost = Request::ConnectionLost { from, birth };
             // The thread that would want to know may have ended.
-            let _ = self.requests.send(Request::ConnectionLost(from)).await;
+            let _ = self.requests.send(lost).await;
         }
     }
 
@@ -383,14 +400,21 @@ fn over() -> Status {
 mod tests {
     use super::*;
 
+    fn sender(id: u64) -> Sender {
+        Sender {
+            replica: ReplicaId(id),
+            birth: 7,
+        }
+    }
+
     #[test]
     fn only_the_end_of_the_newest_stream_says_that_nothing_comes_any_more() {
         let streams = Streams::default();
-        let old = streams.open(ReplicaId(2)).unwrap();
-        let new = streams.open(ReplicaId(2)).unwrap();
+        let old = streams.open(sender(2)).unwrap();
+        let new = streams.open(sender(2)).unwrap();
         assert!(!streams.close(old));
         assert!(streams.close(new));
-        let next = streams.open(ReplicaId(2)).unwrap();
+        let next = streams.open(sender(2)).unwrap();
         assert!(!streams.close(old), "nor of one that was replaced before");
         assert!(streams.close(next));
     }
@@ -399,10 +423,23 @@ mod tests {
     fn streams_of_more_replicas_than_a_cluster_has_are_not_kept() {
         let streams = Streams::default();
         let most = MAX_COORDINATORS as u64;
-        let first = streams.open(ReplicaId(1)).unwrap();
-        assert!((2..=most).all(|id| streams.open(ReplicaId(id)).is_some()));
-        assert!(streams.open(ReplicaId(most + 1)).is_none());
+        let first = streams.open(sender(1)).unwrap();
+        assert!((2..=most).all(|id| streams.open(sender(id)).is_some()));
+        assert!(streams.open(sender(most + 1)).is_none());
         assert!(streams.close(first));
-        assert!(streams.open(ReplicaId(most + 1)).is_some());
+        assert!(streams.open(sender(most + 1)).is_some());
+    }
+
+    #[test]
+    fn stream_of_another_folder_does_not_take_the_place_of_its_ids_own() {
+        let streams = Streams::default();
+        let own = streams.open(sender(2)).unwrap();
+        let claimed = Sender {
+            birth: 8,
+            ..sender(2)
+        };
+        let claimed = streams.open(claimed).unwrap();
+        assert!(streams.close(claimed));
+        assert!(streams.close(own), "it is still the newest of its folder");
     }
 }
