@@ -249,10 +249,12 @@ impl<D: Disk> Replica<D> {
         let before = voters
             .filter(|voter| **voter < own && **voter != id)
             .count() as u64;
-        raft.become_follower(raft.term, raft::INVALID_ID);
         // raft-rs takes no timeout below the least one: most of it counts as over.
         let over = self.elections.timeout.saturating_sub(1 + 2 * before);
-        raft.election_elapsed = usize::try_from(over).unwrap_or(usize::MAX);
+        let over = usize::try_from(over).unwrap_or(usize::MAX);
+        let elapsed = raft.election_elapsed;
+        raft.become_follower(raft.term, raft::INVALID_ID);
+        raft.election_elapsed = elapsed.max(over);
         self.settle_timeout(false);
     }
 

@@ -158,6 +158,27 @@ fn end_of_a_connection_from_another_folder_says_nothing_of_the_leader() {
 }
 
 #[test]
+fn broken_connection_does_not_put_off_an_election_that_is_near() {
+    let ticks_until_candidate = |lost_after: Option<u32>| {
+        let mut group = Group::led(3);
+        group.cut(1);
+        let mut ticks = 0;
+        while matches!(group.member(3).replica.role(), Role::Follower { .. }) {
+            if lost_after == Some(ticks) {
+                group.lose_connection(3, 1);
+            }
+            ticks += 1;
+            group.member(3).replica.tick();
+            group.advance(3);
+        }
+        ticks
+    };
+    let usual = ticks_until_candidate(None);
+    assert!(usual >= ELECTION_TICKS);
+    assert_eq!(ticks_until_candidate(Some(usual - 1)), usual);
+}
+
+#[test]
 fn leader_change_rejects_proposals_in_flight() {
     let mut group = Group::led(3);
     group.cut(1);
