@@ -19,6 +19,7 @@ mod request;
 mod service;
 mod snapshot_files;
 mod start;
+mod streams;
 mod thread;
 
 pub(crate) use directory::Directory;
