@@ -150,7 +150,8 @@ impl RaftService {
     }
 
     /// Nobody waits for a leader whose process ended. Of one whose connections broke, all of them together perhaps, that is
-    /// not known: it dials again, and if it does not, its silence tells.
+    /// not known: it dials again, and if it does not, its silence tells. Who claimed to be the leader and hangs up is asked for at
+    /// the leader's address, and so changes nothing.
     async fn connection_lost(&self, Stream { from, .. }: Stream) {
         let Sender {
             replica: from,
