@@ -15,10 +15,12 @@ mod failure;
 mod log;
 mod outbox;
 mod peer;
+mod probe;
 mod request;
 mod service;
 mod snapshot_files;
 mod start;
+mod streams;
 
 pub(crate) use directory::Directory;
 pub(crate) use failure::Failure;

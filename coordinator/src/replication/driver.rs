@@ -122,7 +122,7 @@ impl Driver {
                 }
             }
             Request::Unreachable(id) => self.replica.is_unreachable(id),
-            Request::ConnectionLost(id) => self.replica.connection_lost(id),
+            Request::ConnectionLost { from, birth } => self.replica.connection_lost(from, birth),
             Request::SnapshotSent { to, is_in_place } => {
                 self.replica.snapshot_sent(to, is_in_place);
             }

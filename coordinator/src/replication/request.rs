@@ -26,8 +26,12 @@ pub(crate) enum Request {
     Receive(Vec<v1::RaftMessage>),
     /// Messages to this one are lost.
     Unreachable(ReplicaId),
-    /// The connection on which this one sent broke.
-    ConnectionLost(ReplicaId),
+    /// The connection on which this one sent broke, since its process ended.
+    ConnectionLost {
+        from: ReplicaId,
+        /// Of the folder that its messages came from.
+        birth: u64,
+    },
     /// What became of a snapshot to a follower.
     SnapshotSent {
         to: ReplicaId,

@@ -22,8 +22,9 @@ use super::failure::Failure;
 use super::log::{QUEUED_REQUESTS, ReplicatedLog};
 use super::outbox::{Network, Outbox};
 use super::request::Request;
-use super::service::{self, RaftService, Streams};
+use super::service::{self, RaftService};
 use super::snapshot_files;
+use super::streams::Streams;
 use crate::config::{Begin, ReplicaSettings};
 use crate::consensus::LogEvent;
 use crate::leader::Event;
@@ -185,13 +186,14 @@ impl StartReplication {
         };
         let directory = Directory::new(own, role, known);
         let raft = RaftService {
-            own: own.0,
             cluster: settings.cluster,
             requests: requests.clone(),
             events: leader_inbox,
             snapshots: snapshots.clone(),
             installing: Arc::new(Semaphore::new(1)),
             streams: Streams::default(),
+            directory: directory.clone(),
+            election_timeout: settings.raft_tick * settings.election_ticks,
             stopping,
         };
         let driver = Driver {

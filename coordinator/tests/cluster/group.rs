@@ -18,6 +18,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 
+use crate::proxy::Proxy;
+
 /// Far beyond what anything here takes; only a hang reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,6 +35,9 @@ pub(crate) const SPEC: &str = r#"{
   "checkpoints": {"folder": "/checkpoints"}
 }"#;
 
+/// Ticks without a word of the leader before another is elected, where no test should wait for that or be surprised by it.
+const PATIENT_TICKS: u32 = 40;
+
 /// One coordinator, running or not.
 pub(crate) struct Member {
     pub(crate) settings: CoordinatorSettings,
@@ -45,6 +50,8 @@ pub(crate) struct Group {
     pub(crate) members: BTreeMap<u64, Member>,
     /// Every group has loopback addresses of its own, so that a port is always free, also after a restart.
     host: u8,
+    /// By who dials and who is dialled.
+    proxies: BTreeMap<(u64, u64), Proxy>,
     folder: TempDir,
 }
 
@@ -55,22 +62,61 @@ impl Group {
     }
 
     pub(crate) async fn with(limits: ReplicaLimits) -> Self {
+        let mut group = Self::of_three(limits);
+        group.start_all().await;
+        group
+    }
+
+    /// Three that reach each other through proxies, and are patient with a leader that is silent.
+    pub(crate) async fn through_proxies() -> Self {
+        let mut group = Self::of_three(ReplicaLimits::default());
+        for from in 1..=3 {
+            for to in (1..=3).filter(|to| *to != from) {
+                let (listen, address) = (group.host(10 * from + to), group.address(to));
+                let proxy = Proxy::start(listen, address).await;
+                group.proxies.insert((from, to), proxy);
+                let replica = &mut group.members.get_mut(&from).unwrap().settings.replica;
+                replica.peers.insert(ReplicaId(to), listen.into());
+                replica.election_ticks = PATIENT_TICKS;
+            }
+        }
+        group.start_all().await;
+        group
+    }
+
+    /// Breaks everything on which this one sends to the others.
+    pub(crate) fn break_connections_from(&self, id: u64) {
+        let proxies = self.proxies.iter();
+        for (_, proxy) in proxies.filter(|((from, _), _)| *from == id) {
+            proxy.break_connections();
+        }
+    }
+
+    fn of_three(limits: ReplicaLimits) -> Self {
         static HOSTS: AtomicU8 = AtomicU8::new(1);
         let mut group = Self {
             folder: tempfile::tempdir().unwrap(),
             host: HOSTS.fetch_add(1, Ordering::Relaxed),
             members: BTreeMap::new(),
+            proxies: BTreeMap::new(),
         };
         for id in 1..=3 {
             group.add_member(id, Begin::Create, limits);
         }
-        for id in 1..=3 {
-            group.start(id).await.unwrap();
-        }
         group
     }
 
+    async fn start_all(&mut self) {
+        for id in 1..=3 {
+            self.start(id).await.unwrap();
+        }
+    }
+
     pub(crate) fn address(&self, id: u64) -> SocketAddr {
+        self.host(id)
+    }
+
+    fn host(&self, number: u64) -> SocketAddr {
         // Processes of tests that run at the same time have different ones as well.
         let [_, process, ..] = std::process::id().to_be_bytes();
         let last = std::process::id().to_le_bytes()[0];
@@ -78,7 +124,7 @@ impl Group {
             127,
             1 + last % 200,
             process.wrapping_add(self.host),
-            id as u8,
+            number as u8,
         );
         (host, 7_700).into()
     }
