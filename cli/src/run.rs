@@ -29,9 +29,6 @@ use crate::{result_file, summary};
 /// Where the coordinator of a run logs to; its agent and workers log beside their job.
 const COORDINATOR_LOG: &str = "coordinator.log";
 
-/// Serves a handful of connections; the training threads need the cores.
-const RUNTIME_THREADS: usize = 2;
-
 /// Runs the job to its end, whatever that is.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
@@ -63,10 +60,10 @@ fn prepare(arguments: &RunArguments) -> anyhow::Result<(Checked, Runtime)> {
         &LogTarget::File(checked.work_dir.join(COORDINATOR_LOG)),
         "info",
     )?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
+    // The coordinator has a thread of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the threads of the coordinator")?;
+        .context("cannot start the runtime")?;
     Ok((checked, runtime))
 }

@@ -30,6 +30,10 @@ pub const MAX_LOG_PART_BYTES: usize = 64 << 10;
 /// Reads of logs that one agent has under way: what one of them reads lies in memory meanwhile.
 pub const MAX_LOG_READS: usize = 4;
 
+/// Agents and workers notice within so many milliseconds that the host of a coordinator vanished without a word. The next leader
+/// must wait for them for longer.
+pub const VANISHED_COORDINATOR_MS: u64 = 4_000;
+
 /// Lines before the end of a log that one may begin with.
 pub const MAX_TAIL_LINES: u32 = 100_000;
 

@@ -1,7 +1,8 @@
 //! The coordinator: consensus, leader loop and API around the pure state machine.
 //!
 //! One task owns the state and is driven by one closed enum of events ([`leader`]); it never waits for network or disk.
-//! One thread owns this coordinator's replica of the log ([`replication`]). Peers talk to the leader through sessions with
+//! Another owns this coordinator's replica of the log ([`replication`]). All of a coordinator shares one thread
+//! ([`coordinator`](mod@coordinator)). Peers talk to the leader through sessions with
 //! bounded queues ([`api`]): whoever is too slow is dropped with a reason.
 //!
 //! **Boundary:** the leader loop sees the log through [`consensus`] alone.

@@ -43,7 +43,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = read(&arguments.config)?;
     let access = Access::open(config.cluster_key.as_deref(), config.insecure)?;
     let settings = CoordinatorSettings::from_file(&config, access, arguments.create_cluster);
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    // For signals; the coordinator has a thread of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;

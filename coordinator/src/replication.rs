@@ -1,6 +1,6 @@
-//! Replication: the thread that owns this coordinator's replica of the log, and its ways to the others.
+//! Replication: the task that owns this coordinator's replica of the log, and its ways to the others.
 //!
-//! The thread takes everything that waits for it and then does what is due at once, so that all of it shares one fsync.
+//! The task takes everything that waits for it and then does what is due at once, so that all of it shares one fsync.
 //! What comes of it goes to the leader loop as [`LogEvent`]s, in order. Messages to others go through one bounded queue
 //! for each; one that does not fit is dropped, which Raft bears, and the replica is told that its peer is unreachable.
 //!
@@ -10,15 +10,17 @@
 mod carry;
 mod dial;
 mod directory;
+mod driver;
 mod failure;
 mod log;
 mod outbox;
 mod peer;
+mod probe;
 mod request;
 mod service;
 mod snapshot_files;
 mod start;
-mod thread;
+mod streams;
 
 pub(crate) use directory::Directory;
 pub(crate) use failure::Failure;

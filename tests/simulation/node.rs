@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) torn_bytes: u64,
     /// Starts of its process.
     pub(crate) life: u64,
+    /// Of its folder, since its process started first.
+    pub(crate) birth: u64,
     pub(crate) running: Option<Running>,
     /// Its disk works until then.
     pub(crate) busy_until: u64,
@@ -89,6 +91,7 @@ impl Node {
             is_full: false,
             fails_syncs: false,
             life: 0,
+            birth: 0,
             running: None,
             busy_until: 0,
             is_advance_due: false,
@@ -113,6 +116,7 @@ impl Node {
         };
         self.is_created = true;
         self.torn_bytes = start.torn_bytes;
+        self.birth = replica.birth();
         replica.set_mutation(plan.mutation);
         let state = match &start.restore {
             None => State::default(),

@@ -108,7 +108,8 @@ impl Caller {
     /// Has something done, once, however often it is tried. Commands of one client are done one after the other.
     ///
     /// # Errors
-    /// As [`Caller::ask`]; if the leader can't be found, it may have been done all the same, and the error says so.
+    /// As [`Caller::ask`]; if the leader can't be found, or refuses for a reason that has nothing to do with the command, an
+    /// earlier try may have been carried out all the same, and the error says so.
     pub async fn command<T, Answer>(
         &self,
         what: &'static str,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use convoy_access::ClusterKey;
 use convoy_access::grpc::Authenticated;
 use convoy_common::address::CoordinatorAddress;
+use convoy_common::limits::VANISHED_COORDINATOR_MS;
 use convoy_wire::sources::with_sources;
 use tonic::transport::{Channel, Endpoint};
 
@@ -14,10 +15,10 @@ use crate::find::Failure;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A coordinator whose host vanished without a word is noticed after both together. That is less than the time that the next
-/// leader gives agents and workers to come to it, twice its `silence_ms` of 3 s; with a coordinator that is merely slow, a
-/// session that was given up is opened again.
-const PING_PERIOD: Duration = Duration::from_secs(2);
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// leader gives agents and workers to come to it, twice its `silence_ms`, which its configuration must see to; with a
+/// coordinator that is merely slow, a session that was given up is opened again.
+const PING_PERIOD: Duration = Duration::from_millis(VANISHED_COORDINATOR_MS / 2);
+const PING_TIMEOUT: Duration = Duration::from_millis(VANISHED_COORDINATOR_MS / 2);
 
 /// A connection whose calls prove the cluster key, if there is one. Clones share it.
 pub type Connection = Authenticated<Channel>;

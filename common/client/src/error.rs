@@ -17,7 +17,7 @@ pub enum ClientError {
     #[error("{0}")]
     Unreachable(Box<Unreachable>),
     /// The coordinator answered, and the answer is no.
-    #[error("the coordinator at {address} refused to {operation}: {message}")]
+    #[error("the coordinator at {address} refused to {operation}: {message}{}", earlier(*.may_have_run))]
     Refused {
         /// Who answered.
         address: CoordinatorAddress,
@@ -27,6 +27,8 @@ pub enum ClientError {
         code: Code,
         /// Its reason in its own words.
         message: String,
+        /// It would have changed something, and an earlier try may have reached a leader whose answer was lost.
+        may_have_run: bool,
     },
     /// The connection broke while a call or session was under way.
     #[error(
@@ -115,8 +117,24 @@ impl ClientError {
                 operation,
                 code: status.code(),
                 message,
+                may_have_run: false,
             }
         }
+    }
+
+    /// As the answer to a command of which an earlier try may have arrived. A leader that looks at the command answers as it did
+    /// the first time; one that refuses it for another reason, as a full disk, says nothing of that try.
+    pub(crate) fn after_a_lost_try(mut self) -> Self {
+        if let Self::Refused {
+            code, may_have_run, ..
+        } = &mut self
+        {
+            *may_have_run = !matches!(
+                code,
+                Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition
+            );
+        }
+        self
     }
 
     /// Whether a coordinator that leads says that there is no such thing.
@@ -135,5 +153,13 @@ impl ClientError {
             Self::Unreachable(_) | Self::Lost { .. } => true,
             Self::Refused { .. } | Self::Malformed { .. } => false,
         }
+    }
+}
+
+fn earlier(may_have_run: bool) -> &'static str {
+    if may_have_run {
+        ". An earlier try may have been carried out all the same"
+    } else {
+        ""
     }
 }

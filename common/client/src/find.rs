@@ -97,6 +97,9 @@ where
                         endpoints.remember(&address);
                         return Ok((address, done));
                     }
+                    Ok(Err(Failure::Final(error))) if operation.changes && sent_any => {
+                        return Err(error.after_a_lost_try());
+                    }
                     Ok(Err(Failure::Final(error))) => return Err(error),
                     Ok(Err(Failure::Follower { leader, sent })) => {
                         (Answer::Follower { leader }, sent)

@@ -13,6 +13,7 @@ use tokio_stream::Stream;
 use tonic::Streaming;
 
 use convoy_common::address::CoordinatorAddress;
+use convoy_common::limits::MAX_LOG_READS;
 
 use crate::connection::dial;
 use crate::endpoints::Endpoints;
@@ -26,6 +27,9 @@ pub const HEARTBEAT_PERIOD: Duration = Duration::from_millis(500);
 /// Reports that may wait for the network. Each is small and they are few per second: a full queue means that the
 /// coordinator has stopped reading.
 const WAITING_REPORTS: usize = 256;
+
+/// Large reports that may wait for the network: whoever asked for more of them than are under way at most is not waited for.
+const WAITING_LARGE_REPORTS: usize = MAX_LOG_READS;
 
 /// The session of an agent.
 pub type AgentSession = Session<AgentSide>;
@@ -69,21 +73,13 @@ impl<S: Side> Session<S> {
         hello: S::Hello,
     ) -> Result<Self, Failure> {
         let connection = dial(&address, endpoints.key()).await?;
-        let (queue, queued) = mpsc::channel(WAITING_REPORTS);
-        let (close, closing) = oneshot::channel();
-        let reporter = Reporter { queue };
+        let (reporter, outgoing, close) = queues::<S>();
         // Room for the first report is certain.
         let _ = reporter.try_send(S::hello(hello));
-        let directives = S::call(
-            connection,
-            Outgoing::<S> {
-                queued,
-                closing: Some(closing),
-            },
-        )
-        .await
-        .map_err(|status| Failure::of(&address, S::OPEN, &status))?
-        .into_inner();
+        let directives = S::call(connection, outgoing)
+            .await
+            .map_err(|status| Failure::of(&address, S::OPEN, &status))?
+            .into_inner();
         tokio::spawn(send_heartbeats::<S>(reporter.queue.downgrade()));
         Ok(Self {
             address,
@@ -162,12 +158,14 @@ impl<S: Side> fmt::Debug for Session<S> {
 /// Sends reports on a session; see [`Session::reporter`].
 pub struct Reporter<S: Side> {
     queue: mpsc::Sender<S::Report>,
+    large: mpsc::Sender<S::Report>,
 }
 
 impl<S: Side> Clone for Reporter<S> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
+            large: self.large.clone(),
         }
     }
 }
@@ -197,11 +195,16 @@ impl<S: Side> Reporter<S> {
     /// # Errors
     /// If the session has ended.
     pub fn try_send(&self, report: S::Report) -> Result<bool, SessionClosed> {
-        match self.queue.try_send(report) {
-            Ok(()) => Ok(true),
-            Err(TrySendError::Full(_)) => Ok(false),
-            Err(TrySendError::Closed(_)) => Err(SessionClosed),
-        }
+        offer(&self.queue, report)
+    }
+
+    /// As [`Reporter::try_send`], for reports of which each is large and none is urgent: they wait by themselves, and whatever
+    /// else is reported goes before them.
+    ///
+    /// # Errors
+    /// If the session has ended.
+    pub fn try_send_large(&self, report: S::Report) -> Result<bool, SessionClosed> {
+        offer(&self.large, report)
     }
 
     /// Waits until the session has ended.
@@ -218,6 +221,15 @@ impl<S: Side> fmt::Debug for Reporter<S> {
     }
 }
 
+/// Whether there was room.
+fn offer<R>(queue: &mpsc::Sender<R>, report: R) -> Result<bool, SessionClosed> {
+    match queue.try_send(report) {
+        Ok(()) => Ok(true),
+        Err(TrySendError::Full(_)) => Ok(false),
+        Err(TrySendError::Closed(_)) => Err(SessionClosed),
+    }
+}
+
 /// Holds the queue weakly: heartbeats alone must not keep a session open that nobody uses any more.
 async fn send_heartbeats<S: Side>(queue: mpsc::WeakSender<S::Report>) {
     let mut ticks = interval(HEARTBEAT_PERIOD);
@@ -226,15 +238,29 @@ async fn send_heartbeats<S: Side>(queue: mpsc::WeakSender<S::Report>) {
         ticks.tick().await;
         let Some(queue) = queue.upgrade() else { return };
         // Where the queue is full, a report that says as much is on its way already.
-        if (Reporter::<S> { queue }).try_send(S::heartbeat()).is_err() {
+        if offer(&queue, S::heartbeat()).is_err() {
             return;
         }
     }
 }
 
-/// The reports on their way out; ends after the queued ones once it is told to close.
+/// Both ends of a session's queues, and what closes them.
+fn queues<S: Side>() -> (Reporter<S>, Outgoing<S>, oneshot::Sender<()>) {
+    let (queue, queued) = mpsc::channel(WAITING_REPORTS);
+    let (large, queued_large) = mpsc::channel(WAITING_LARGE_REPORTS);
+    let (close, closing) = oneshot::channel();
+    let outgoing = Outgoing {
+        queued,
+        queued_large,
+        closing: Some(closing),
+    };
+    (Reporter { queue, large }, outgoing, close)
+}
+
+/// The reports on their way out; ends after the queued ones once it is told to close. Large ones go when no others wait.
 struct Outgoing<S: Side> {
     queued: mpsc::Receiver<S::Report>,
+    queued_large: mpsc::Receiver<S::Report>,
     closing: Option<oneshot::Receiver<()>>,
 }
 
@@ -247,9 +273,59 @@ impl<S: Side> Stream for Outgoing<S> {
         {
             self.closing = None;
             self.queued.close();
+            self.queued_large.close();
         }
-        self.queued
-            .poll_recv(context)
-            .map(|report| report.map(S::wrap))
+        let (report, has_ended) = match self.queued.poll_recv(context) {
+            Poll::Ready(Some(report)) => return Poll::Ready(Some(S::wrap(report))),
+            Poll::Ready(None) => (self.queued_large.poll_recv(context), true),
+            Poll::Pending => (self.queued_large.poll_recv(context), false),
+        };
+        match report {
+            Poll::Ready(Some(report)) => Poll::Ready(Some(S::wrap(report))),
+            Poll::Ready(None) if has_ended => Poll::Ready(None),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use convoy_proto::v1;
+    use convoy_proto::v1::agent_report::Report;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+
+    fn part(request: u64) -> Report {
+        Report::LogRead(v1::LogRead {
+            request,
+            outcome: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn heartbeat_goes_before_all_large_reports_that_wait() {
+        let (reporter, mut outgoing, _close) = queues::<AgentSide>();
+        for request in 0..WAITING_LARGE_REPORTS as u64 {
+            assert_eq!(reporter.try_send_large(part(request)), Ok(true));
+        }
+        assert_eq!(reporter.try_send_large(part(9)), Ok(false), "full");
+        assert_eq!(reporter.try_send(AgentSide::heartbeat()), Ok(true));
+        let first = outgoing.next().await.unwrap().report;
+        assert_eq!(first, Some(AgentSide::heartbeat()));
+        assert_eq!(outgoing.next().await.unwrap().report, Some(part(0)));
+    }
+
+    #[tokio::test]
+    async fn queues_end_after_everything_in_them() {
+        let (reporter, mut outgoing, close) = queues::<AgentSide>();
+        assert_eq!(reporter.try_send_large(part(0)), Ok(true));
+        assert_eq!(reporter.try_send(AgentSide::heartbeat()), Ok(true));
+        close.send(()).unwrap();
+        let first = outgoing.next().await.unwrap().report;
+        assert_eq!(first, Some(AgentSide::heartbeat()));
+        assert_eq!(outgoing.next().await.unwrap().report, Some(part(0)));
+        assert_eq!(outgoing.next().await, None);
+        assert_eq!(reporter.try_send_large(part(1)), Err(SessionClosed));
     }
 }

@@ -136,6 +136,7 @@ impl Document for CoordinatorConfig {
         findings.extend(rules::peers(self));
         findings.extend(rules::reachable(self));
         findings.extend(rules::election(&self.timings));
+        findings.extend(rules::silence(&self.timings));
         findings
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{CoordinatorConfig, TimingsConfig};
 use crate::address::CoordinatorAddress;
 use crate::document::{Finding, KeyPath, quoted};
+use crate::limits::VANISHED_COORDINATOR_MS;
 use crate::listen::Guard;
 
 /// Linux's IFNAMSIZ, without the closing NUL.
@@ -18,6 +19,12 @@ const MAX_LABEL_BYTES: usize = 128;
 
 /// With fewer missed signs of life, one late message would cost a healthy leader its place.
 const LEAST_HEARTBEATS_PER_ELECTION: u32 = 3;
+
+/// Agents and workers that have noticed that their coordinator vanished find the next leader within this time.
+const FIND_LEADER_MS: u64 = 1_000;
+
+/// Below this garde complains already.
+const LEAST_SILENCE_MS: u64 = 1_000;
 
 fn path(text: &str) -> KeyPath {
     KeyPath::parse(text)
@@ -232,5 +239,20 @@ pub(super) fn election(timings: &TimingsConfig) -> Option<Finding> {
         Finding::value(path("timings.election_ticks"), reason)
             .or_at(path("timings.heartbeat_ticks"))
             .note(format!("set timings.election_ticks to {least} or more"))
+    })
+}
+
+/// A new leader waits for agents and workers for twice the silence; those whose coordinator vanished must be back by then.
+pub(super) fn silence(timings: &TimingsConfig) -> Option<Finding> {
+    let needed_ms = VANISHED_COORDINATOR_MS + FIND_LEADER_MS;
+    let waited_ms = timings.silence_ms.saturating_mul(2);
+    let is_possible = timings.silence_ms >= LEAST_SILENCE_MS;
+    (is_possible && waited_ms < needed_ms).then(|| {
+        let reason = format!(
+            "a new leader waits twice as long, {waited_ms} ms, for agents and workers, which need up to {needed_ms} ms to notice \
+             that the old one's host vanished and to find it: they would be given up although they live"
+        );
+        Finding::value(path("timings.silence_ms"), reason)
+            .note(format!("set timings.silence_ms to {} or more", needed_ms / 2))
     })
 }

@@ -316,6 +316,14 @@ fn coordinator_must_be_reachable_and_elections_must_leave_time() {
             "4:30 timings.election_ticks: 5 ticks are less than 3 signs of life of 2 ticks each: a healthy leader would be deposed",
         ],
     );
+    check_coordinator(
+        "data_dir = \"data\"",
+        "data_dir = \"data\"\ntimings = { silence_ms = 2499 }",
+        &[
+            "4:26 timings.silence_ms: a new leader waits twice as long, 4998 ms, for agents and workers, which need up to 5000 ms \
+             to notice that the old one's host vanished and to find it: they would be given up although they live",
+        ],
+    );
     let alone = "id = 1\nlisten = \"0.0.0.0:7700\"\ndata_dir = \"data\"\ninsecure = true\n";
     assert_eq!(
         problems(CoordinatorConfig::parse(alone, "coordinator.toml")),

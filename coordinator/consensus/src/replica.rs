@@ -230,23 +230,31 @@ impl<D: Disk> Replica<D> {
         self.settle_timeout(false);
     }
 
-    /// The connection from `id` broke, as it does when its process ends. If it led, nobody is waited for: the voters stand
-    /// for election in turn, by id, two ticks apart, so that they are not in each other's way. Where the leader lives on, the
-    /// next message of it sets this right, and nobody who still hears it votes for another.
-    pub fn connection_lost(&mut self, id: ReplicaId) {
+    /// The connection from `id` broke, since its process ended. If it led, nobody is waited for: the voters stand for election
+    /// in turn, by id, two ticks apart, so that they are not in each other's way. If it lives after all, nobody who still hears
+    /// it votes for another; but it is deposed if a majority says this before its next message, so whoever knows no more than
+    /// that a connection broke should not.
+    ///
+    /// Nothing happens if `birth` is not that of the folder that is known under this id: it was another's connection.
+    pub fn connection_lost(&mut self, id: ReplicaId, birth: u64) {
+        if self.is_stopping() || self.births.of(id.0) != Some(birth) {
+            return;
+        }
         let (own, raft) = (self.config.id, &mut self.raw.raft);
         let is_follower = raft.state == StateRole::Follower && raft.leader_id == id.0;
-        if self.has_stopped || self.condemned.is_some() || !is_follower || !raft.promotable() {
+        if !is_follower || !raft.promotable() {
             return;
         }
         let voters = self.members.voters.iter();
         let before = voters
             .filter(|voter| **voter < own && **voter != id)
             .count() as u64;
-        raft.become_follower(raft.term, raft::INVALID_ID);
         // raft-rs takes no timeout below the least one: most of it counts as over.
         let over = self.elections.timeout.saturating_sub(1 + 2 * before);
-        raft.election_elapsed = usize::try_from(over).unwrap_or(usize::MAX);
+        let over = usize::try_from(over).unwrap_or(usize::MAX);
+        let elapsed = raft.election_elapsed;
+        raft.become_follower(raft.term, raft::INVALID_ID);
+        raft.election_elapsed = elapsed.max(over);
         self.settle_timeout(false);
     }
 

@@ -220,9 +220,11 @@ impl<L: Log> Leader<L> {
             return;
         }
         let attached = job.live_workers().filter_map(|worker| {
+            let session = self.workers.get(&worker)?;
             let candidate = Candidate {
                 node: job.workers.get(&worker.worker)?.node.clone(),
-                data_address: self.workers.get(&worker)?.data_address.clone(),
+                data_address: session.data_address.clone(),
+                build: session.build.clone(),
                 worker,
             };
             Some((candidate.worker.worker, candidate))

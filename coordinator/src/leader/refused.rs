@@ -62,7 +62,7 @@ pub(crate) enum Refused {
     ShuttingDown,
 }
 
-/// Two workers of a job are of different builds.
+/// A worker is of another build than others of its job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{given} of job {job} is of build {given_build}, {known} of build {known_build}: the numbers of two builds may differ; \
@@ -72,7 +72,8 @@ pub(crate) struct OtherBuild {
     pub(super) job: JobId,
     pub(super) given: Named,
     pub(super) given_build: String,
-    pub(super) known: Named,
+    /// Who is of the other build, in words.
+    pub(super) known: String,
     pub(super) known_build: String,
 }
 

@@ -6,6 +6,7 @@ use convoy_state_machine::Refusal;
 use convoy_state_machine::cause::Cause;
 use convoy_state_machine::job::WorkerProcess;
 use convoy_state_machine::membership::Named;
+use convoy_state_machine::text::Text;
 
 use super::refused::OtherBuild;
 use super::session::{QUEUED_DIRECTIVES, SessionId, Unsent, WorkerSession};
@@ -58,7 +59,9 @@ impl<L: Log> Leader<L> {
 
     fn check_worker(&mut self, hello: &WorkerHello) -> Result<(), Refused> {
         self.check_life(&hello.worker)?;
-        let fits = check_protocol(hello).and_then(|()| self.check_build(hello));
+        Text::Build.check(&hello.build).map_err(Refused::State)?;
+        self.check_members_build(hello)?;
+        let fits = check_protocol(hello).and_then(|()| self.check_fellows_build(hello));
         if let Err(refused) = &fits {
             // The worker will end without having said why; this is the reason.
             let cause = Cause::Decided(refused.to_string());
@@ -77,9 +80,23 @@ impl<L: Log> Leader<L> {
         Ok(())
     }
 
+    /// Members are of the build of which they formed their generation, whoever led then and whoever comes first now. Who claims
+    /// to be a member and is of another build is no reason to end what the members do.
+    fn check_members_build(&self, hello: &WorkerHello) -> Result<(), Refused> {
+        let job = self.cluster.job(&hello.worker.job);
+        let known = job.and_then(|job| Some((job.build.as_ref()?, job.current_generation())));
+        match known {
+            Some((build, generation)) if *build != hello.build => {
+                let members = format!("the members of its generation {generation}");
+                self.other_build(hello, members, build)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// All workers of a job are of one build. Another build may compute other numbers, and nothing that is compared later would
     /// say why.
-    fn check_build(&self, hello: &WorkerHello) -> Result<(), Refused> {
+    fn check_fellows_build(&self, hello: &WorkerHello) -> Result<(), Refused> {
         let WorkerHello { worker, build, .. } = hello;
         let fellows = self.workers.iter().filter(|(fellow, _)| {
             fellow.job == worker.job && fellow.worker != worker.worker && self.holds_slot(fellow)
@@ -88,15 +105,27 @@ impl<L: Log> Leader<L> {
         let Some((known, session)) = others.next() else {
             return Ok(());
         };
-        let (Some(given), Some(known)) = (self.named(worker), self.named(known)) else {
+        let Some(known) = self.named(known) else {
+            return Ok(());
+        };
+        self.other_build(hello, known.to_string(), &session.build)
+    }
+
+    fn other_build(
+        &self,
+        hello: &WorkerHello,
+        known: String,
+        known_build: &str,
+    ) -> Result<(), Refused> {
+        let Some(given) = self.named(&hello.worker) else {
             return Ok(());
         };
         Err(Refused::Build(Box::new(OtherBuild {
-            job: worker.job.clone(),
+            job: hello.worker.job.clone(),
             given,
-            given_build: build.clone(),
+            given_build: hello.build.clone(),
             known,
-            known_build: session.build.clone(),
+            known_build: known_build.to_owned(),
         })))
     }
 

@@ -6,7 +6,6 @@ use convoy_access::ClusterKey;
 use convoy_consensus::{Members, ReplicaId, SnapshotToSend};
 use convoy_journal::{RealDisk, Snapshots};
 use convoy_proto::raft::v1;
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::carry;
@@ -20,8 +19,6 @@ const QUEUED_MESSAGES: usize = 512;
 /// What everything that speaks with other replicas needs.
 #[derive(Clone)]
 pub(super) struct Network {
-    /// For what takes long, as snapshots do.
-    pub(super) runtime: Handle,
     pub(super) introduction: v1::Introduction,
     pub(super) addresses: watch::Receiver<Addresses>,
     pub(super) key: Option<ClusterKey>,
@@ -46,7 +43,7 @@ impl Outbox {
         }
     }
 
-    /// Never waits: what does not fit is dropped. Only on a runtime, which the task that sends it then runs on.
+    /// Never waits: what does not fit is dropped. Only on a runtime.
     pub(super) fn send(&mut self, to: ReplicaId, message: v1::RaftMessage) {
         let network = &self.network;
         let queue = self.queues.entry(to).or_insert_with(|| {
@@ -60,7 +57,7 @@ impl Outbox {
         }
     }
 
-    /// Lets the tasks of this thread run until what was queued has left, or waits for the network.
+    /// Lets the other tasks of this thread run until what was queued has left, or waits for the network.
     pub(super) async fn let_go(&mut self) {
         if std::mem::take(&mut self.is_any_queued) {
             tokio::task::yield_now().await;
@@ -77,11 +74,8 @@ impl Outbox {
         self.queues.retain(|id, _| members.contains(*id));
     }
 
-    /// Sends a snapshot beside everything else; the replica's thread hears what became of it.
+    /// Sends a snapshot beside everything else; the replica's task hears what became of it.
     pub(super) fn send_snapshot(&self, snapshots: Snapshots<RealDisk>, snapshot: SnapshotToSend) {
-        let network = self.network.clone();
-        self.network
-            .runtime
-            .spawn(carry::carry(network, snapshots, snapshot));
+        tokio::spawn(carry::carry(self.network.clone(), snapshots, snapshot));
     }
 }

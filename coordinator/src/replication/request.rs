@@ -1,11 +1,11 @@
-//! What the replica's thread is told.
+//! What the replica's task is told.
 
 use convoy_consensus::{MembershipChange, ProposalId, ReadId, Rejected, ReplicaId, Status};
 use convoy_journal::SnapshotMeta;
 use convoy_proto::raft::v1;
 use tokio::sync::oneshot;
 
-/// What the replica's thread is told.
+/// What the replica's task is told.
 #[derive(Debug)]
 pub(crate) enum Request {
     Propose {
@@ -26,8 +26,12 @@ pub(crate) enum Request {
     Receive(Vec<v1::RaftMessage>),
     /// Messages to this one are lost.
     Unreachable(ReplicaId),
-    /// The connection on which this one sent broke.
-    ConnectionLost(ReplicaId),
+    /// The connection on which this one sent broke, since its process ended.
+    ConnectionLost {
+        from: ReplicaId,
+        /// Of the folder that its messages came from.
+        birth: u64,
+    },
     /// What became of a snapshot to a follower.
     SnapshotSent {
         to: ReplicaId,
@@ -38,6 +42,6 @@ pub(crate) enum Request {
     Status(oneshot::Sender<Status>),
     /// The disk failed somewhere else in this process, so that nobody knows what is durable.
     Fail(String),
-    /// The thread ends.
+    /// The task ends.
     Stop,
 }

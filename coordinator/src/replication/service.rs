@@ -1,13 +1,11 @@
 //! What other replicas send: messages, and snapshots.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use convoy_common::ids::ReplicaId as MemberId;
-use convoy_common::limits::MAX_COORDINATORS;
 use convoy_consensus::ReplicaId;
 use convoy_journal::{RealDisk, SnapshotMeta, Snapshots};
 use convoy_proto::raft::v1::raft_message::Body;
@@ -21,7 +19,10 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request as Call, Response, Status, Streaming};
 
+use super::directory::Directory;
+use super::probe::has_ended;
 use super::request::Request;
+use super::streams::{Sender, Stream, Streams};
 use crate::leader::{Event, Reply};
 
 /// Pieces of a snapshot that wait for the disk.
@@ -36,7 +37,6 @@ pub(crate) const MAX_DELIVERY_BYTES: usize = 16 << 20;
 /// Serves the other replicas.
 #[derive(Clone)]
 pub(crate) struct RaftService {
-    pub(super) own: u64,
     pub(super) cluster: u64,
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) events: mpsc::Sender<Event>,
@@ -44,50 +44,11 @@ pub(crate) struct RaftService {
     /// One snapshot at a time: a second one is newer, and comes again.
     pub(super) installing: Arc<Semaphore>,
     pub(super) streams: Streams,
+    pub(super) directory: Directory,
+    /// The least time without a word of the leader after which another is elected.
+    pub(super) election_timeout: Duration,
     /// True when this coordinator ends: streams of others don't end by themselves.
     pub(super) stopping: watch::Receiver<bool>,
-}
-
-/// The newest stream of each replica that has one: the end of an older one says nothing about it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Streams(Arc<Mutex<OpenStreams>>);
-
-#[derive(Debug, Default)]
-struct OpenStreams {
-    opened: u64,
-    newest: BTreeMap<ReplicaId, u64>,
-}
-
-/// A stream whose sender is known.
-#[derive(Clone, Copy, Debug)]
-struct Stream {
-    from: ReplicaId,
-    number: u64,
-}
-
-impl Streams {
-    /// None if there are streams of as many others as a cluster can have: this one is served, and its end means nothing.
-    fn open(&self, from: ReplicaId) -> Option<Stream> {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_room = streams.newest.len() < MAX_COORDINATORS;
-        if !has_room && !streams.newest.contains_key(&from) {
-            return None;
-        }
-        streams.opened += 1;
-        let number = streams.opened;
-        streams.newest.insert(from, number);
-        Some(Stream { from, number })
-    }
-
-    /// Whether nothing comes from its sender any more.
-    fn close(&self, stream: Stream) -> bool {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_newest = streams.newest.get(&stream.from) == Some(&stream.number);
-        if is_newest {
-            streams.newest.remove(&stream.from);
-        }
-        is_newest
-    }
 }
 
 #[tonic::async_trait]
@@ -105,14 +66,14 @@ impl Raft for RaftService {
         // Answered before anything else is read, so that the sender knows whom it speaks with.
         tokio::spawn(async move {
             let read = service.read(first, deliveries).await;
-            if let Some(stream) = stream.filter(|stream| service.streams.close(*stream)) {
-                let lost = Request::ConnectionLost(stream.from);
-                // The thread that would want to know may have ended.
-                let _ = service.requests.send(lost).await;
-            }
+            let lost = stream.filter(|stream| service.streams.close(*stream));
             if let Err(status) = read {
                 // The sender may be gone.
                 let _ = ended.send(Err(status)).await;
+            }
+            drop(ended);
+            if let Some(stream) = lost {
+                service.connection_lost(stream).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(answers)))
@@ -154,9 +115,14 @@ impl RaftService {
         else {
             return Err(malformed("a stream begins with an introduction"));
         };
-        let from = ReplicaId(introduction.replica);
+        let replica = ReplicaId(introduction.replica);
         self.introduced(introduction).await?;
-        Ok((self.streams.open(from), messages))
+        let own = messages.first().filter(|message| message.from == replica.0);
+        let stream = own.and_then(|message| {
+            let birth = message.birth;
+            self.streams.open(Sender { replica, birth })
+        });
+        Ok((stream, messages))
     }
 
     /// Until the stream ends.
@@ -180,6 +146,29 @@ impl RaftService {
                 }
                 Some(delivery) => messages = delivery.messages,
             }
+        }
+    }
+
+    /// Nobody waits for a leader whose process ended. Of one whose connections broke, all of them together perhaps, that is
+    /// not known: it dials again, and if it does not, its silence tells. Who claimed to be the leader and hangs up is asked for at
+    /// the leader's address, and so changes nothing.
+    async fn connection_lost(&self, Stream { from, .. }: Stream) {
+        let Sender {
+            replica: from,
+            birth,
+        } = from;
+        if *self.stopping.borrow() || self.directory.leader() != Some(from) {
+            return;
+        }
+        let Some(address) = self.directory.address_of(from) else {
+            return;
+        };
+        // What is known later than its silence brings another leader is of no use.
+        if has_ended(&address, self.election_timeout).await {
+            tracing::info!(leader = %from, %address, "the leader's process has ended");
+            let lost = Request::ConnectionLost { from, birth };
+            // The task that would want to know may have ended.
+            let _ = self.requests.send(lost).await;
         }
     }
 
@@ -217,8 +206,9 @@ impl RaftService {
             return Err(malformed("a snapshot begins with its message"));
         };
         self.check_cluster(message.cluster)?;
-        if message.to != self.own {
-            let (to, own) = (message.to, self.own);
+        let own = self.directory.own_id().0;
+        if message.to != own {
+            let to = message.to;
             return Err(malformed(&format!(
                 "a snapshot for replica {to} came to replica {own}"
             )));
@@ -280,7 +270,7 @@ impl RaftService {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Unwritten { reason, is_fatal })) => {
                 if is_fatal {
-                    // The thread that would have to stop may have stopped already.
+                    // The task that would have to stop may have stopped already.
                     let _ = self.requests.send(Request::Fail(reason.clone())).await;
                 }
                 Err(Status::internal(reason))
@@ -355,32 +345,4 @@ fn malformed(what: &str) -> Status {
 
 fn over() -> Status {
     Status::unavailable("this coordinator shuts down")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_end_of_the_newest_stream_says_that_nothing_comes_any_more() {
-        let streams = Streams::default();
-        let old = streams.open(ReplicaId(2)).unwrap();
-        let new = streams.open(ReplicaId(2)).unwrap();
-        assert!(!streams.close(old));
-        assert!(streams.close(new));
-        let next = streams.open(ReplicaId(2)).unwrap();
-        assert!(!streams.close(old), "nor of one that was replaced before");
-        assert!(streams.close(next));
-    }
-
-    #[test]
-    fn streams_of_more_replicas_than_a_cluster_has_are_not_kept() {
-        let streams = Streams::default();
-        let most = MAX_COORDINATORS as u64;
-        let first = streams.open(ReplicaId(1)).unwrap();
-        assert!((2..=most).all(|id| streams.open(ReplicaId(id)).is_some()));
-        assert!(streams.open(ReplicaId(most + 1)).is_none());
-        assert!(streams.close(first));
-        assert!(streams.open(ReplicaId(most + 1)).is_some());
-    }
 }

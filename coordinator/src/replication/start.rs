@@ -1,10 +1,8 @@
-//! Brings up the replica: its folder, its state, its thread.
+//! Brings up the replica: its folder, its state, its task.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use convoy_access::ClusterKey;
 use convoy_common::address::CoordinatorAddress;
@@ -15,17 +13,18 @@ use convoy_proto::raft::{PROTOCOL_VERSION, v1};
 use convoy_state_machine::Cluster;
 use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::version::ClusterVersion;
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::directory::{Addresses, Directory};
+use super::driver::{Driver, SnapshotTurn};
 use super::failure::Failure;
 use super::log::{QUEUED_REQUESTS, ReplicatedLog};
 use super::outbox::{Network, Outbox};
 use super::request::Request;
-use super::service::{self, RaftService, Streams};
+use super::service::{self, RaftService};
 use super::snapshot_files;
-use super::thread::{ReplicaThread, SnapshotTurn};
+use super::streams::Streams;
 use crate::config::{Begin, ReplicaSettings};
 use crate::consensus::LogEvent;
 use crate::leader::Event;
@@ -82,9 +81,6 @@ pub enum ReplicationError {
         /// What is wrong.
         reason: String,
     },
-    /// No thread could be started.
-    #[error("no thread for the replica: {0}")]
-    Thread(io::Error),
 }
 
 /// What the replica needs.
@@ -113,19 +109,19 @@ pub(crate) struct Started {
     pub(crate) introduction: (MemberId, Member),
 }
 
-/// The thread, as the coordinator around it sees it.
+/// The task, as the coordinator around it sees it.
 #[derive(Debug)]
 pub(crate) struct Replication {
     requests: mpsc::Sender<Request>,
-    thread: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-/// Asks the replica's thread from elsewhere. Clones ask the same.
+/// Asks the replica's task from elsewhere. Clones ask the same.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplicaHandle(mpsc::Sender<Request>);
 
 impl ReplicaHandle {
-    /// None once the thread has ended.
+    /// None once the task has ended.
     pub(crate) async fn status(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
         self.0.send(Request::Status(reply)).await.ok()?;
@@ -146,13 +142,12 @@ impl Replication {
         ReplicaHandle(self.requests.clone())
     }
 
-    /// Ends the thread; its folder is free when this returns.
+    /// Ends the task; its folder is free when this returns.
     pub(crate) async fn stop(self) {
         // It may have ended already.
         let _ = self.requests.send(Request::Stop).await;
-        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the thread of the replica panicked");
+        if self.task.await.is_err() {
+            tracing::error!("the task of the replica panicked");
         }
     }
 }
@@ -184,7 +179,6 @@ impl StartReplication {
         let (addresses, known) = watch::channel(Addresses::from_iter(configured.clone()));
         let introduction = introduction(&settings, &advertised);
         let network = Network {
-            runtime: Handle::current(),
             introduction: introduction.clone(),
             addresses: known.clone(),
             key,
@@ -192,16 +186,17 @@ impl StartReplication {
         };
         let directory = Directory::new(own, role, known);
         let raft = RaftService {
-            own: own.0,
             cluster: settings.cluster,
             requests: requests.clone(),
             events: leader_inbox,
             snapshots: snapshots.clone(),
             installing: Arc::new(Semaphore::new(1)),
             streams: Streams::default(),
+            directory: directory.clone(),
+            election_timeout: settings.raft_tick * settings.election_ticks,
             stopping,
         };
-        let thread = ReplicaThread {
+        let driver = Driver {
             applied: replica.applied(),
             replica,
             tick: settings.raft_tick,
@@ -213,10 +208,10 @@ impl StartReplication {
             snapshot: SnapshotTurn::default(),
             refusals: BTreeMap::new(),
         };
-        let thread = spawn(thread)?;
+        let task = tokio::spawn(driver.run());
         Ok(Started {
             log: ReplicatedLog::new(requests.clone(), snapshots, addresses, configured),
-            replication: Replication { requests, thread },
+            replication: Replication { requests, task },
             events: told,
             cluster,
             service: raft,
@@ -224,13 +219,6 @@ impl StartReplication {
             introduction: (MemberId(own.0), service::member(introduction)),
         })
     }
-}
-
-fn spawn(thread: ReplicaThread) -> Result<JoinHandle<()>, ReplicationError> {
-    std::thread::Builder::new()
-        .name("replica".to_owned())
-        .spawn(move || thread.run())
-        .map_err(ReplicationError::Thread)
 }
 
 fn open(settings: &ReplicaSettings) -> Result<(Replica<RealDisk>, Start), ReplicationError> {

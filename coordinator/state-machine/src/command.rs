@@ -179,6 +179,10 @@ pub struct Formation {
     pub start: StepIndex,
     /// What all members train on.
     pub dataset: DatasetFingerprint,
+    /// How the build of all members names itself; none from a leader that did not say so yet. Kept, and nothing that `apply`
+    /// answers follows from it, so that it needs no cluster version.
+    #[serde(default)]
+    pub build: Option<String>,
 }
 
 /// What came of an accepted command.

@@ -31,6 +31,9 @@ pub struct Job {
     pub generations: Vec<GenerationRecord>,
     /// What its members train on, fixed by the first generation.
     pub dataset: Option<DatasetFingerprint>,
+    /// How the build of the newest generation's members names itself, as far as is known.
+    #[serde(default)]
+    pub build: Option<String>,
     /// The progress recorded last; coarse, since it goes through the log.
     pub progress: Option<Progress>,
     /// Newest last; only the newest [`crate::limits::MAX_EVALUATIONS`].

@@ -43,6 +43,8 @@ pub struct Candidate {
     pub node: NodeId,
     /// `host:port` of its ring listener.
     pub data_address: String,
+    /// How its build names itself.
+    pub build: String,
 }
 
 impl Candidate {
@@ -219,6 +221,7 @@ impl Forming {
             members: plan.members.clone(),
             start: plan.start,
             dataset: plan.dataset.clone(),
+            build: self.basis.build(),
         };
         self.stage = Stage::Proposed;
         Ok(Next::Form(formation))
@@ -355,6 +358,13 @@ impl Basis {
             parent: self.parent,
             dataset: standing.dataset.clone(),
         })
+    }
+
+    /// Of all candidates; none if they differ, which whoever let them in saw to.
+    fn build(&self) -> Option<String> {
+        let mut builds = self.candidates.values().map(|candidate| &candidate.build);
+        let first = builds.next()?;
+        builds.all(|build| build == first).then(|| first.clone())
     }
 
     /// Candidates by worker id become members by rank.

@@ -48,7 +48,10 @@ impl Text {
     }
 
     /// That `text` has a length that this kind of text may have.
-    pub(crate) fn check(self, text: &str) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// If it has not.
+    pub fn check(self, text: &str) -> Result<(), Refusal> {
         let ((least, most), bytes) = (self.bounds(), text.len());
         if bytes < least || bytes > most {
             return Err(Refusal::TextLength {

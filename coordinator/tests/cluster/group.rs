@@ -1,4 +1,4 @@
-//! A few coordinators, each on a runtime of its own so that it can be killed, and short ways to speak with them.
+//! A few coordinators that can be killed, and short ways to speak with them.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,9 +15,10 @@ use convoy_coordinator::{
 use convoy_proto::v1;
 use convoy_proto::v1::coordinators_client::CoordinatorsClient;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
+
+use crate::proxy::Proxy;
 
 /// Far beyond what anything here takes; only a hang reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,19 +35,24 @@ pub(crate) const SPEC: &str = r#"{
   "checkpoints": {"folder": "/checkpoints"}
 }"#;
 
+/// Ticks without a word of the leader before another is elected, where no test should wait for that or be surprised by it.
+const PATIENT_TICKS: u32 = 40;
+
 /// One coordinator, running or not.
 pub(crate) struct Member {
     pub(crate) settings: CoordinatorSettings,
-    running: Option<(Runtime, Coordinator)>,
+    running: Option<Coordinator>,
     /// Why it could not go on.
     pub(crate) failures: mpsc::UnboundedReceiver<String>,
 }
 
 pub(crate) struct Group {
-    folder: TempDir,
+    pub(crate) members: BTreeMap<u64, Member>,
     /// Every group has loopback addresses of its own, so that a port is always free, also after a restart.
     host: u8,
-    pub(crate) members: BTreeMap<u64, Member>,
+    /// By who dials and who is dialled.
+    proxies: BTreeMap<(u64, u64), Proxy>,
+    folder: TempDir,
 }
 
 impl Group {
@@ -56,22 +62,61 @@ impl Group {
     }
 
     pub(crate) async fn with(limits: ReplicaLimits) -> Self {
+        let mut group = Self::of_three(limits);
+        group.start_all().await;
+        group
+    }
+
+    /// Three that reach each other through proxies, and are patient with a leader that is silent.
+    pub(crate) async fn through_proxies() -> Self {
+        let mut group = Self::of_three(ReplicaLimits::default());
+        for from in 1..=3 {
+            for to in (1..=3).filter(|to| *to != from) {
+                let (listen, address) = (group.host(10 * from + to), group.address(to));
+                let proxy = Proxy::start(listen, address).await;
+                group.proxies.insert((from, to), proxy);
+                let replica = &mut group.members.get_mut(&from).unwrap().settings.replica;
+                replica.peers.insert(ReplicaId(to), listen.into());
+                replica.election_ticks = PATIENT_TICKS;
+            }
+        }
+        group.start_all().await;
+        group
+    }
+
+    /// Breaks everything on which this one sends to the others.
+    pub(crate) fn break_connections_from(&self, id: u64) {
+        let proxies = self.proxies.iter();
+        for (_, proxy) in proxies.filter(|((from, _), _)| *from == id) {
+            proxy.break_connections();
+        }
+    }
+
+    fn of_three(limits: ReplicaLimits) -> Self {
         static HOSTS: AtomicU8 = AtomicU8::new(1);
         let mut group = Self {
             folder: tempfile::tempdir().unwrap(),
             host: HOSTS.fetch_add(1, Ordering::Relaxed),
             members: BTreeMap::new(),
+            proxies: BTreeMap::new(),
         };
         for id in 1..=3 {
             group.add_member(id, Begin::Create, limits);
         }
-        for id in 1..=3 {
-            group.start(id).await.unwrap();
-        }
         group
     }
 
+    async fn start_all(&mut self) {
+        for id in 1..=3 {
+            self.start(id).await.unwrap();
+        }
+    }
+
     pub(crate) fn address(&self, id: u64) -> SocketAddr {
+        self.host(id)
+    }
+
+    fn host(&self, number: u64) -> SocketAddr {
         // Processes of tests that run at the same time have different ones as well.
         let [_, process, ..] = std::process::id().to_be_bytes();
         let last = std::process::id().to_le_bytes()[0];
@@ -79,7 +124,7 @@ impl Group {
             127,
             1 + last % 200,
             process.wrapping_add(self.host),
-            id as u8,
+            number as u8,
         );
         (host, 7_700).into()
     }
@@ -117,36 +162,20 @@ impl Group {
     /// Starts it; a folder that a killed one has not let go of is waited for.
     pub(crate) async fn start(&mut self, id: u64) -> Result<(), StartError> {
         let member = self.members.get_mut(&id).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let started = eventually(&runtime, &member.settings).await;
-        match started {
-            Ok(coordinator) => {
-                member.running = Some((runtime, coordinator));
-                member.settings.replica.begin = Begin::Open;
-                Ok(())
-            }
-            Err(error) => {
-                runtime.shutdown_background();
-                Err(error)
-            }
-        }
+        member.running = Some(eventually(&member.settings).await?);
+        member.settings.replica.begin = Begin::Open;
+        Ok(())
     }
 
     /// All at once and without a word, as far as the others can tell.
     pub(crate) fn kill(&mut self, id: u64) {
-        let (runtime, _coordinator) = self.members.get_mut(&id).unwrap().running.take().unwrap();
-        runtime.shutdown_background();
+        drop(self.members.get_mut(&id).unwrap().running.take().unwrap());
     }
 
     /// As SIGTERM does.
     pub(crate) async fn shut_down(&mut self, id: u64) {
-        let (runtime, coordinator) = self.members.get_mut(&id).unwrap().running.take().unwrap();
-        runtime.spawn(coordinator.shutdown()).await.unwrap();
-        runtime.shutdown_background();
+        let coordinator = self.members.get_mut(&id).unwrap().running.take();
+        coordinator.unwrap().shutdown().await;
     }
 
     fn running(&self) -> Vec<u64> {
@@ -235,16 +264,6 @@ impl Group {
     }
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        for member in self.members.values_mut() {
-            if let Some((runtime, _)) = member.running.take() {
-                runtime.shutdown_background();
-            }
-        }
-    }
-}
-
 pub(crate) async fn submit(jobs: &JobsClient) -> JobId {
     jobs.submit(SPEC.to_owned(), 2).await.unwrap()
 }
@@ -265,14 +284,10 @@ pub(crate) fn assert_mentions(text: &impl Debug, words: &[&str]) {
 }
 
 /// Tries while a killed one has not let go of folder and port.
-async fn eventually(
-    runtime: &Runtime,
-    settings: &CoordinatorSettings,
-) -> Result<Coordinator, StartError> {
+async fn eventually(settings: &CoordinatorSettings) -> Result<Coordinator, StartError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let start = runtime.spawn(Coordinator::start(settings.clone()));
-        match start.await.unwrap() {
+        match Coordinator::start(settings.clone()).await {
             Err(
                 StartError::Replication(ReplicationError::Disk { .. })
                 | StartError::AddressInUse { .. },

@@ -5,7 +5,7 @@ use convoy_proto::raft::{PROTOCOL_VERSION, v1};
 use convoy_proto::v1::CoordinatorMember;
 use tonic::{Code, Status};
 
-use crate::group::Group;
+use crate::group::{Group, submit};
 
 /// What a fourth coordinator says of itself that fits into the group.
 fn fitting(group: &Group) -> v1::Introduction {
@@ -26,11 +26,16 @@ async fn answer(
     to: u64,
     introduction: Option<v1::Introduction>,
 ) -> Result<(), Status> {
-    let mut client = RaftClient::new(group.channel(to).await.unwrap());
     let first = v1::Delivery {
         introduction,
         messages: Vec::new(),
     };
+    deliver(group, to, first).await
+}
+
+/// What it answers to a stream of one delivery.
+async fn deliver(group: &Group, to: u64, first: v1::Delivery) -> Result<(), Status> {
+    let mut client = RaftClient::new(group.channel(to).await.unwrap());
     let answered = client.deliver(tokio_stream::once(first)).await;
     answered.map(drop)
 }
@@ -96,4 +101,38 @@ async fn builds_may_differ_within_a_protocol_and_are_shown() {
         members.iter().any(is_upgraded).then_some(())
     };
     group.eventually("the build to be shown", shown).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_that_claims_to_be_the_leaders_does_not_depose_it_when_it_ends() {
+    let group = Group::through_proxies().await;
+    let jobs = group.jobs().await;
+    submit(&jobs).await;
+    let leader = group.eventually("a leader", || group.leader_now()).await;
+    for birth in 1..=3 {
+        for id in (1..=3).filter(|id| *id != leader.id) {
+            let claimed = v1::RaftMessage {
+                cluster: fitting(&group).cluster,
+                from: leader.id,
+                to: id,
+                birth,
+                ..Default::default()
+            };
+            let first = v1::Delivery {
+                introduction: Some(v1::Introduction {
+                    replica: leader.id,
+                    ..fitting(&group)
+                }),
+                messages: vec![claimed],
+            };
+            deliver(&group, id, first).await.unwrap();
+        }
+        submit(&jobs).await;
+        let applied = group.leader_now().await.unwrap().applied;
+        for id in 1..=3 {
+            group.applied(id, applied).await;
+        }
+    }
+    let now = group.leader_now().await.unwrap();
+    assert_eq!((now.id, now.term), (leader.id, leader.term));
 }

@@ -24,6 +24,25 @@ async fn writes_go_on_when_the_leader_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leader_that_lives_leads_on_when_all_its_connections_break_together() {
+    let group = Group::through_proxies().await;
+    let jobs = group.jobs().await;
+    submit(&jobs).await;
+    let leader = group.eventually("a leader", || group.leader_now()).await;
+    for _ in 0..3 {
+        group.break_connections_from(leader.id);
+        // What both followers have got came on new connections.
+        submit(&jobs).await;
+        let applied = group.leader_now().await.unwrap().applied;
+        for id in 1..=3 {
+            group.applied(id, applied).await;
+        }
+    }
+    let now = group.leader_now().await.unwrap();
+    assert_eq!((now.id, now.term), (leader.id, leader.term));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn follower_names_the_leader() {
     let group = Group::three().await;
     let (leader, follower) = (group.leader().await, group.follower().await);

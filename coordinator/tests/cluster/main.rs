@@ -6,3 +6,4 @@ mod disks;
 mod group;
 mod introductions;
 mod leaders;
+mod proxy;

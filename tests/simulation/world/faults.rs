@@ -164,12 +164,15 @@ impl World {
 
     /// Others notice at once that the connection from `id` broke, each with a chance of so many in a thousand.
     fn lose_connections(&mut self, id: u64, permille: u64) {
+        let Some(birth) = self.nodes.get(&id).map(|node| node.birth) else {
+            return;
+        };
         for other in self.running_ids() {
             if other != id
                 && self.random.chance(permille)
                 && let Some(running) = running(&mut self.nodes, other)
             {
-                running.replica.connection_lost(ReplicaId(id));
+                running.replica.connection_lost(ReplicaId(id), birth);
             }
         }
     }

@@ -13,7 +13,7 @@ use convoy_proto::v1;
 use convoy_proto::v1::agent_directive::Directive;
 use convoy_proto::v1::agent_report::Report;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::life::{Workplace, live};
@@ -32,8 +32,11 @@ enum Event {
     Link(LinkEvent<AgentSide>),
     Started(Started),
     Ended(Obituary),
-    /// A part of a log was read, or could not be.
-    LogRead(Report),
+    /// A part of a log was read, or could not be. No other takes its place before it is on its way.
+    LogRead {
+        report: Report,
+        reading: OwnedSemaphorePermit,
+    },
     Leave(Departure),
 }
 
@@ -116,8 +119,9 @@ impl Agent {
                 self.stops.remove(&obituary.worker);
                 self.roster.ended(obituary)
             }
-            Event::LogRead(report) => {
-                self.report(report).await;
+            Event::LogRead { report, reading } => {
+                self.report_log_read(report);
+                drop(reading);
                 Vec::new()
             }
             Event::Leave(departure) => self.leave(departure).await,
@@ -234,11 +238,7 @@ impl Agent {
     fn read_log(&self, request: u64, what: Option<v1::ReadLogRequest>) {
         let Ok(reading) = Arc::clone(&self.log_reads).try_acquire_owned() else {
             let busy = format!("its agent reads {MAX_LOG_READS} logs already");
-            // The agent receives as long as it sends.
-            return drop(
-                self.events
-                    .send(Event::LogRead(wire::log_read(request, Err(busy)))),
-            );
+            return self.report_log_read(wire::log_read(request, Err(busy)));
         };
         let (workplace, events) = (Arc::clone(&self.workplace), self.events.clone());
         tokio::task::spawn_blocking(move || {
@@ -247,9 +247,24 @@ impl Agent {
                 let folder = workplace.logs_of(&worker.job);
                 log_part::read(&folder, &worker, from).map_err(|error| error.to_string())
             });
-            drop(events.send(Event::LogRead(wire::log_read(request, part))));
-            drop(reading);
+            // The agent receives as long as it sends.
+            let _ = events.send(Event::LogRead {
+                report: wire::log_read(request, part),
+                reading,
+            });
         });
+    }
+
+    /// Whoever asked is told nothing if its coordinator does not read: signs of life must not wait for parts of logs.
+    fn report_log_read(&self, report: Report) {
+        let Some(reporter) = &self.reporter else {
+            return;
+        };
+        match reporter.try_send_large(report) {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!("part of a log is not sent: others wait already"),
+            Err(error) => tracing::debug!(%error, "not reported"),
+        }
     }
 
     async fn report(&self, report: Report) {

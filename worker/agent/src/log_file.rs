@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use convoy_common::ids::WorkerRef;
 use convoy_common::limits::{MAX_LAST_LINE_BYTES, MAX_LAST_LINES};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// What is read from the end of a log: room for the longest last lines, counting bytes that become longer in UTF-8.
 const TAIL_BYTES: u64 = (MAX_LAST_LINES * MAX_LAST_LINE_BYTES) as u64;
@@ -54,19 +56,36 @@ impl LogFile {
     /// The last lines that this life wrote, oldest first, as far as they can be read.
     pub(crate) fn last_lines(&self) -> Vec<String> {
         match read_tail(&self.path, self.start) {
-            Ok((bytes, cut)) => last_lines(&bytes, cut),
+            Ok(Some((bytes, cut))) => last_lines(&bytes, cut),
+            Ok(None) => vec![format!("({} is no longer there)", self.path.display())],
             Err(error) => vec![format!("(cannot read {}: {error})", self.path.display())],
         }
     }
 }
 
-/// Where the log of `worker` lies in `folder`, if it has one.
-pub(crate) fn find(folder: &Path, worker: &WorkerRef) -> Option<PathBuf> {
-    // A first life has no file of this name.
-    let paths = [later_life(folder, worker), first_life(folder, worker)];
-    // Not where a link leads to, which a worker may have put there.
-    let is_log = |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| found.is_file());
-    paths.into_iter().find(is_log)
+/// Where the log of `worker` may lie in `folder`: in the first of these that is there.
+pub(crate) fn places(folder: &Path, worker: &WorkerRef) -> [PathBuf; 2] {
+    // A first life has no file of the first name.
+    [later_life(folder, worker), first_life(folder, worker)]
+}
+
+/// Opens a log to read it; none if there is none. A link, a pipe or a device, which a worker may have put in its place at any
+/// moment, is no log, and is neither followed nor waited for.
+///
+/// # Errors
+/// If it can't be opened.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => {
+            let file = File::from(file);
+            // Asked of the open file: something else may have this name by now.
+            Ok(file.metadata()?.is_file().then_some(file))
+        }
+        // Nothing, a link, a socket.
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn first_life(folder: &Path, worker: &WorkerRef) -> PathBuf {
@@ -82,16 +101,18 @@ fn later_life(folder: &Path, worker: &WorkerRef) -> PathBuf {
     folder.join(format!("worker-{worker}.i{incarnation}.log"))
 }
 
-/// The end of the file, and whether it begins within a line.
-fn read_tail(path: &Path, start: u64) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = File::open(path)?;
+/// The end of the file, and whether it begins within a line; none if there is no such file.
+fn read_tail(path: &Path, start: u64) -> io::Result<Option<(Vec<u8>, bool)>> {
+    let Some(mut file) = open_to_read(path)? else {
+        return Ok(None);
+    };
     let length = file.metadata()?.len();
     let from = length.saturating_sub(TAIL_BYTES).max(start.min(length));
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     // Whoever else holds the file may still write; what comes now is not waited for.
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-    Ok((bytes, from > start))
+    Ok(Some((bytes, from > start)))
 }
 
 fn last_lines(bytes: &[u8], cut: bool) -> Vec<String> {
@@ -139,6 +160,35 @@ mod tests {
         second.writer().unwrap().write_all(b"two\n").unwrap();
         assert_eq!(first.last_lines(), ["one"]);
         assert_eq!(second.last_lines(), ["two"]);
+    }
+
+    #[test]
+    fn what_a_worker_puts_in_the_place_of_its_log_is_neither_followed_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("secret"), "key").unwrap();
+        std::os::unix::fs::symlink(at("secret"), at("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let mode = Mode::from_raw_mode(0o600);
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), pipe, mode, 0).unwrap();
+        for name in ["link", "pipe", "socket", "nothing", "."] {
+            let opened = open_to_read(&at(name)).unwrap();
+            assert!(opened.is_none(), "{name}");
+        }
+        assert!(open_to_read(&at("secret")).unwrap().is_some());
+    }
+
+    #[test]
+    fn log_that_was_replaced_by_a_pipe_does_not_hold_up_who_tells_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogFile::open(folder.path(), &worker(1)).unwrap();
+        std::fs::remove_file(&log.path).unwrap();
+        let mode = Mode::from_raw_mode(0o600);
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &log.path, pipe, mode, 0).unwrap();
+        let lines = log.last_lines();
+        assert!(lines[0].ends_with("is no longer there)"), "{lines:?}");
     }
 
     #[test]

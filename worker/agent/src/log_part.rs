@@ -1,7 +1,7 @@
 //! Parts of logs, read for whoever wants to see them. Where a log lies follows from the worker's name alone.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use convoy_common::ids::WorkerRef;
@@ -46,21 +46,20 @@ pub(crate) enum LogPartError {
 
 /// Reads part of the log of `worker` below `folder`, the folder of its job's logs.
 pub(crate) fn read(folder: &Path, worker: &WorkerRef, from: From) -> Result<LogPart, LogPartError> {
-    let missing = || LogPartError::Missing {
-        folder: folder.display().to_string(),
-    };
-    let path = log_file::find(folder, worker).ok_or_else(missing)?;
-    read_file(&path, from).map_err(|source| {
-        if source.kind() == ErrorKind::NotFound {
-            return missing();
+    for path in log_file::places(folder, worker) {
+        let failed = |source| {
+            let path = path.display().to_string();
+            LogPartError::Read { path, source }
+        };
+        if let Some(file) = log_file::open_to_read(&path).map_err(failed)? {
+            return read_file(file, from).map_err(failed);
         }
-        let path = path.display().to_string();
-        LogPartError::Read { path, source }
-    })
+    }
+    let folder = folder.display().to_string();
+    Err(LogPartError::Missing { folder })
 }
 
-fn read_file(path: &Path, from: From) -> io::Result<LogPart> {
-    let mut file = File::open(path)?;
+fn read_file(mut file: File, from: From) -> io::Result<LogPart> {
     let length = file.metadata()?.len();
     let offset = match from {
         From::Offset(offset) => offset.min(length),

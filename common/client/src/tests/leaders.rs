@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use convoy_wire::redirect::Redirect;
+use tonic::Status;
 
 use super::fake::{DEADLINE, Fake, Mood, endpoints, hello, nobody};
 use crate::{AgentSession, Caller, ClientError, Endpoints, JobsClient};
@@ -96,6 +97,45 @@ async fn command_whose_answer_was_lost_is_repeated_at_the_new_leader_as_the_same
     old.die();
     assert_eq!(submitting.await.unwrap().unwrap().as_str(), "toy-1");
     assert_eq!(new.command().await, first);
+}
+
+/// What a client hears whose command one coordinator took without an answer, and the next refused.
+async fn refused_after_a_lost_answer(refusal: Status) -> ClientError {
+    let mut old = Fake::start(Mood::Mute, None).await;
+    let new = Fake::leader().await;
+    new.refuse_next([refusal]);
+    let jobs = jobs(&endpoints([&old.address, &new.address]));
+    let submitting = tokio::spawn(async move { jobs.submit("toy-1".to_owned(), 1).await });
+    old.command().await;
+    old.die();
+    submitting.await.unwrap().unwrap_err()
+}
+
+#[tokio::test]
+async fn refusal_for_want_of_room_does_not_hide_that_an_earlier_try_may_have_been_carried_out() {
+    let full = || Status::resource_exhausted("nothing is written down at the moment");
+    let error = refused_after_a_lost_answer(full()).await;
+    let said = error.to_string();
+    assert!(
+        said.ends_with(
+            "refused to submit the job: nothing is written down at the moment. An earlier try may have been carried out all the \
+             same"
+        ),
+        "{said}"
+    );
+    let fake = Fake::leader().await;
+    fake.refuse_next([full()]);
+    let jobs = jobs(&endpoints([&fake.address]));
+    let error = jobs.submit("toy-1".to_owned(), 1).await.unwrap_err();
+    let said = error.to_string();
+    assert!(!said.contains("earlier"), "there was none: {said}");
+}
+
+#[tokio::test]
+async fn answer_to_a_command_is_that_of_its_first_try_if_it_is_no() {
+    let over = Status::failed_precondition("job toy-1 is over");
+    let said = refused_after_a_lost_answer(over).await.to_string();
+    assert!(said.ends_with("job toy-1 is over"), "{said}");
 }
 
 #[tokio::test]

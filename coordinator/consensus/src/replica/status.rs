@@ -15,6 +15,12 @@ impl<D: Disk> Replica<D> {
         self.config.id
     }
 
+    /// Of its folder: a random number, which stands in every message.
+    #[must_use]
+    pub fn birth(&self) -> u64 {
+        self.birth
+    }
+
     /// What it is in its term.
     #[must_use]
     pub fn role(&self) -> Role {

@@ -209,6 +209,13 @@ impl Group {
         self.cut.remove(&id);
     }
 
+    /// `id` notices that the connection from `from` broke.
+    pub(super) fn lose_connection(&mut self, id: u64, from: u64) {
+        let birth = self.member(from).replica.birth();
+        let replica = &mut self.member(id).replica;
+        replica.connection_lost(ReplicaId(from), birth);
+    }
+
     /// One `advance`; its messages wait.
     pub(super) fn advance(&mut self, id: u64) {
         let member = self.members.get_mut(&id).unwrap();

@@ -105,7 +105,7 @@ fn broken_connections_of_the_leader_bring_another_at_once() {
     group.write(1, "a");
     group.cut(1);
     for id in [2, 3] {
-        group.member(id).replica.connection_lost(ReplicaId(1));
+        group.lose_connection(id, 1);
     }
     group.pass(1);
     assert!(group.is_leader(2), "the first by its id");
@@ -120,7 +120,7 @@ fn voter_whose_log_is_too_old_leaves_its_turn_to_the_next() {
     group.mend(2);
     group.cut(1);
     for id in [2, 3] {
-        group.member(id).replica.connection_lost(ReplicaId(1));
+        group.lose_connection(id, 1);
     }
     group.pass(3);
     assert!(group.is_leader(3));
@@ -131,9 +131,9 @@ fn voter_whose_log_is_too_old_leaves_its_turn_to_the_next() {
 fn broken_connection_of_a_leader_that_lives_changes_nothing() {
     let mut group = Group::led(3);
     let term = group.member(1).replica.role().term();
-    group.member(2).replica.connection_lost(ReplicaId(1));
+    group.lose_connection(2, 1);
     // Of another that does not lead it says nothing at all.
-    group.member(3).replica.connection_lost(ReplicaId(2));
+    group.lose_connection(3, 2);
     group.pass(2 * ELECTION_TICKS);
     assert!(group.is_leader(1));
     let leader = Some(ReplicaId(1));
@@ -141,6 +141,41 @@ fn broken_connection_of_a_leader_that_lives_changes_nothing() {
         let role = group.member(id).replica.role();
         assert_eq!(role, Role::Follower { term, leader }, "{id}");
     }
+}
+
+#[test]
+fn end_of_a_connection_from_another_folder_says_nothing_of_the_leader() {
+    let mut group = Group::led(3);
+    group.cut(1);
+    let birth = group.member(1).replica.birth();
+    for id in [2, 3] {
+        let claimed = birth.wrapping_add(1);
+        let replica = &mut group.member(id).replica;
+        replica.connection_lost(ReplicaId(1), claimed);
+    }
+    group.pass(3);
+    assert_eq!(group.leader(), Some(1));
+}
+
+#[test]
+fn broken_connection_does_not_put_off_an_election_that_is_near() {
+    let ticks_until_candidate = |lost_after: Option<u32>| {
+        let mut group = Group::led(3);
+        group.cut(1);
+        let mut ticks = 0;
+        while matches!(group.member(3).replica.role(), Role::Follower { .. }) {
+            if lost_after == Some(ticks) {
+                group.lose_connection(3, 1);
+            }
+            ticks += 1;
+            group.member(3).replica.tick();
+            group.advance(3);
+        }
+        ticks
+    };
+    let usual = ticks_until_candidate(None);
+    assert!(usual >= ELECTION_TICKS);
+    assert_eq!(ticks_until_candidate(Some(usual - 1)), usual);
 }
 
 #[test]

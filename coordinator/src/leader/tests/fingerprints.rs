@@ -7,6 +7,7 @@ use convoy_state_machine::replica::Replica;
 use convoy_state_machine::version::ClusterVersion;
 
 use super::scene::{Scene, agent_hello, dataset, worker_hello};
+use super::standing::{lose, win};
 
 #[test]
 fn agent_of_another_protocol_is_refused_with_both_versions() {
@@ -59,6 +60,36 @@ fn worker_of_another_build_than_its_fellows_fails_their_job_with_both_builds() {
     );
     scene.pass_ms(100, &[0]);
     scene.failed_with(&[&refused]);
+}
+
+#[test]
+fn worker_of_another_build_that_is_the_first_to_find_a_new_leader_turns_no_member_away() {
+    let mut scene = Scene::training();
+    lose(&mut scene, None);
+    win(&mut scene, 3);
+    scene.attach_agent("n1", 2);
+    let mut hello = worker_hello(&scene.worker(1));
+    hello.build = "9.9.9".to_owned();
+    let refused = scene.attach_with(hello).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "worker 1 on node n1 of job talk-1 is of build 9.9.9, the members of its generation 1 of build test: the numbers of \
+         two builds may differ; install the same version of Convoy on both nodes"
+    );
+    scene.attach(0);
+    scene.attach(1);
+    scene.pass_ms(10_000, &[0, 1]);
+    assert_eq!(scene.phase(), JobPhase::Training);
+}
+
+#[test]
+fn build_with_too_long_a_name_is_refused_with_its_length() {
+    let mut scene = Scene::placed();
+    let mut hello = worker_hello(&scene.worker(1));
+    hello.build = "9".repeat(129);
+    let refused = scene.attach_with(hello).unwrap_err().to_string();
+    assert!(refused.contains("129"), "{refused}");
+    assert!(refused.contains("128"), "{refused}");
 }
 
 #[test]

@@ -12,11 +12,11 @@ fn role<L: Log>(scene: &mut Scene<L>, role: Role) {
     scene.handle(Event::Log(vec![LogEvent::RoleChanged(role)]));
 }
 
-fn lose<L: Log>(scene: &mut Scene<L>, leader: Option<ReplicaId>) {
+pub(super) fn lose<L: Log>(scene: &mut Scene<L>, leader: Option<ReplicaId>) {
     role(scene, Role::Follower { term: 2, leader });
 }
 
-fn win<L: Log>(scene: &mut Scene<L>, term: u64) {
+pub(super) fn win<L: Log>(scene: &mut Scene<L>, term: u64) {
     let is_settled = true;
     role(scene, Role::Leader { term, is_settled });
 }

@@ -20,6 +20,7 @@ impl Cluster {
             members,
             start,
             dataset,
+            build,
         } = formation;
         let number = parent.next();
         let record = GenerationRecord {
@@ -33,6 +34,7 @@ impl Cluster {
         let job = self.changed_job(&id)?;
         job.generations.push(record);
         job.dataset = Some(dataset);
+        job.build = build;
         self.jobs.set_phase(&id, JobPhase::Training);
         Ok(Outcome::Formed(number))
     }

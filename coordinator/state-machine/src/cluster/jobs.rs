@@ -137,6 +137,7 @@ fn new_job(id: JobId, number: u64, spec: StoredSpec, wanted: u32) -> Job {
         workers: BTreeMap::new(),
         generations: Vec::new(),
         dataset: None,
+        build: None,
         progress: None,
         evaluations: Vec::new(),
         checkpoints: Vec::new(),

@@ -190,6 +190,7 @@ pub(super) fn formation(job: &Job, counter: u64, start: u64) -> Formation {
         members: members.collect(),
         start: StepIndex(start),
         dataset: dataset(),
+        build: Some("0.1.0".to_owned()),
     }
 }
 

@@ -27,6 +27,7 @@ fn forming_on(story: &Story, dataset: Option<DatasetFingerprint>) -> Forming {
         let candidate = Candidate {
             node: node(&format!("n{}", worker.worker)),
             data_address: format!("127.0.0.1:{}", 9_000 + worker.worker.0),
+            build: "0.1.0".to_owned(),
             worker,
         };
         (candidate.worker.worker, candidate)
@@ -117,6 +118,7 @@ fn form(story: &mut Story) {
         story.ok(Command::FormGeneration(formation)),
         Outcome::Formed(Generation(1))
     );
+    assert_eq!(story.job().build.as_deref(), Some("0.1.0"));
 }
 
 /// From a started generation to the job's end.

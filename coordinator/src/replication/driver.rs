@@ -1,5 +1,5 @@
-//! The thread that owns the replica. The tasks that speak with the others run on it too, in turn with the replica: no other
-//! thread has to wake up for a message.
+//! The task that owns the replica. It shares its thread with everything else of its coordinator, and lets go of it where
+//! others have something to send before the disk is waited for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,8 +23,8 @@ const MOST_AT_ONCE: usize = 4_096;
 /// Ticks after a snapshot that could not be written until the next is tried.
 const SNAPSHOT_RETRY_TICKS: u32 = 100;
 
-/// The thread's own.
-pub(super) struct ReplicaThread {
+/// The task's own.
+pub(super) struct Driver {
     pub(super) replica: Replica<RealDisk>,
     pub(super) tick: Duration,
     pub(super) requests: mpsc::Receiver<Request>,
@@ -49,36 +49,22 @@ pub(super) enum SnapshotTurn {
     After { ticks: u32 },
 }
 
-/// Why the thread ends.
+/// Why the task ends.
 pub(super) enum End {
     /// It was told to, or nobody is left to serve.
     Asked,
     Failed(String),
 }
 
-impl ReplicaThread {
+impl Driver {
     /// Until it is told to stop, or the replica can't go on.
-    pub(super) fn run(mut self) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let end = match runtime {
-            Ok(runtime) => runtime.block_on(self.serve()),
-            Err(error) => End::Failed(format!("no timer for the replica: {error}")),
-        };
-        if let End::Failed(reason) = end {
+    pub(super) async fn run(mut self) {
+        if let Err(End::Failed(reason)) = self.serve().await {
             self.failure.end(&reason);
         }
     }
 
-    async fn serve(&mut self) -> End {
-        match self.serve_until_failure().await {
-            Ok(()) => End::Asked,
-            Err(end) => end,
-        }
-    }
-
-    async fn serve_until_failure(&mut self) -> Result<(), End> {
+    async fn serve(&mut self) -> Result<(), End> {
         // A replica knows its members after its first `advance`.
         self.advance().await?;
         if self.replica.members().voters == [self.replica.id()] {
@@ -87,7 +73,7 @@ impl ReplicaThread {
             self.advance().await?;
         }
         let mut ticks = tokio::time::interval(self.tick);
-        // A thread that ran late counts what it missed as one tick: it heard nobody for its own fault.
+        // A task that ran late counts what it missed as one tick: it heard nobody for its own fault.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let is_tick = tokio::select! {
@@ -136,7 +122,7 @@ impl ReplicaThread {
                 }
             }
             Request::Unreachable(id) => self.replica.is_unreachable(id),
-            Request::ConnectionLost(id) => self.replica.connection_lost(id),
+            Request::ConnectionLost { from, birth } => self.replica.connection_lost(from, birth),
             Request::SnapshotSent { to, is_in_place } => {
                 self.replica.snapshot_sent(to, is_in_place);
             }
