@@ -64,6 +64,9 @@ impl Trainer {
     /// # Errors
     /// If a batch can't be had, libtorch fails or the group breaks. The state then is that from before the step, but for
     /// the buffers and gradients of the member itself.
+    ///
+    /// # Panics
+    /// If these are more shards than the job has, for which sums of integers have no room: an error of the caller.
     pub fn step(
         &mut self,
         tag: ReduceTag,
@@ -71,6 +74,11 @@ impl Trainer {
         batch_samples: u64,
         source: &mut dyn BatchSource,
     ) -> Result<StepReport, TrainingError> {
+        assert!(
+            shards <= self.data_shards,
+            "{shards} shards in a job of {}",
+            self.data_shards
+        );
         let mut watch = Stopwatch::start();
         let part = Part {
             tag,

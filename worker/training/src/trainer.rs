@@ -174,6 +174,7 @@ pub struct Trainer {
     pub(crate) batches: Vec<Batch>,
     /// Determines what dropout leaves out.
     pub(crate) seed: u64,
+    pub(crate) data_shards: usize,
     pub(crate) precision: Precision,
     pub(crate) loss: Loss,
     /// Present if evaluation and export use an average of the weights.
@@ -241,6 +242,7 @@ impl Trainer {
             inputs: Inputs::new(spec.shape, spec.memory_format),
             batches: Vec::new(),
             seed: spec.seed,
+            data_shards: spec.data_shards as usize,
             precision: spec.precision,
             loss,
             average,
