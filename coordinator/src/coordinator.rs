@@ -12,6 +12,7 @@ mod parts;
 use std::io;
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use convoy_common::listen::OpenToStrangers;
 use tokio::sync::oneshot;
@@ -19,6 +20,9 @@ use tokio::sync::oneshot;
 use crate::config::CoordinatorSettings;
 use crate::replication::ReplicationError;
 use parts::Parts;
+
+/// How long threads of its own may go on that nobody waits for any more.
+const LEFT_OVERS: Duration = Duration::from_millis(500);
 
 /// A running coordinator. Dropped without [`Coordinator::shutdown`], it ends at once and without a word, as if it was killed.
 #[derive(Debug)]
@@ -107,12 +111,16 @@ fn run(
         .enable_all()
         .build();
     // Whoever started it may have given up; then `asked` is closed too.
-    match runtime {
-        Ok(runtime) => runtime.block_on(serve(settings, started, asked)),
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
         Err(error) => {
             let _ = started.send(Err(StartError::Thread(error)));
+            return;
         }
-    }
+    };
+    runtime.block_on(serve(settings, started, asked));
+    // Files that are read and names that are looked up for nobody any more.
+    runtime.shutdown_timeout(LEFT_OVERS);
 }
 
 async fn serve(

@@ -11,6 +11,10 @@ use convoy_coordinator::{Coordinator, CoordinatorSettings};
 use convoy_telemetry::LogTarget;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Thousands of small values a second come and go: a tenth faster than the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Coordinates jobs, alone or as one of several, until SIGTERM or Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(version)]

@@ -1,6 +1,6 @@
-//! Replication: the task that owns this coordinator's replica of the log, and its ways to the others.
+//! Replication: the driver that owns this coordinator's replica of the log, and its ways to the others.
 //!
-//! The task takes everything that waits for it and then does what is due at once, so that all of it shares one fsync.
+//! The driver takes everything that waits for it and then does what is due at once, so that all of it shares one fsync.
 //! What comes of it goes to the leader loop as [`LogEvent`]s, in order. Messages to others go through one bounded queue
 //! for each; one that does not fit is dropped, which Raft bears, and the replica is told that its peer is unreachable.
 //!

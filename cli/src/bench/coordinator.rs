@@ -8,6 +8,7 @@ mod gap;
 mod load;
 mod member;
 mod ours;
+mod storm;
 mod table;
 
 use std::net::SocketAddr;
@@ -111,16 +112,18 @@ pub(super) async fn run(arguments: &CoordinatorArguments, spawner: &Spawner) -> 
     }
     // It would only take time from the others.
     drop(contenders.etcd.take());
-    let agents = match arguments.agents as usize {
-        0 => None,
-        count => {
-            contenders.ours.cancel_all().await?;
-            let watched = Duration::from_secs(u64::from(arguments.watch_s));
-            Some(agents::measure(&contenders.ours, count, watched).await?)
-        }
-    };
-    if let Some(agents) = &agents {
-        answer(table::agents(agents));
+    let mut storm = None;
+    let mut agents = None;
+    if arguments.agents > 0 {
+        let (count, ours) = (arguments.agents as usize, &mut contenders.ours);
+        let figures = storm::measure(ours, count, spawner).await?;
+        answer(table::storm(&figures));
+        storm = Some(figures);
+        ours.cancel_all().await?;
+        let watched = Duration::from_secs(u64::from(arguments.watch_s));
+        let figures = agents::measure(ours, count, watched).await?;
+        answer(table::agents(&figures));
+        agents = Some(figures);
     }
     report.write(json!({
         "benchmark": "coordinator",
@@ -128,6 +131,7 @@ pub(super) async fn run(arguments: &CoordinatorArguments, spawner: &Spawner) -> 
         "turn_ms": arguments.turn_ms,
         "rows": rows,
         "leader_kill_gap_seconds": gaps,
+        "leader_killed_with_agents": storm,
         "agents": agents,
     }))
 }

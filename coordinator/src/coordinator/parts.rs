@@ -44,7 +44,7 @@ impl Parts {
         let key = settings.access.key().cloned();
         let (events, inbox) = mpsc::channel(EVENT_QUEUE);
         let (stopping, stops) = watch::channel(false);
-        let failure = settings.failures.map_or(Failure::Abort, Failure::Tell);
+        let failure = Failure::of(settings.failures);
         let advertised = settings.advertised.unwrap_or_else(|| address.into());
         let Started {
             replication,
@@ -71,7 +71,7 @@ impl Parts {
             introduction,
             timings: settings.timings.clone(),
             shutdown_ends_agents: settings.shutdown_ends_agents,
-            failure,
+            failure: failure.clone(),
         });
         let (stop_server, stopped) = oneshot::channel();
         let serving = api::Serving {
@@ -89,8 +89,8 @@ impl Parts {
             events,
             stopping,
             stop_server,
-            leader: tokio::spawn(run(leader, log_events, inbox)),
-            server: tokio::spawn(api::serve(serving, stopped)),
+            leader: failure.supervise("leader loop", run(leader, log_events, inbox)),
+            server: failure.supervise("server", api::serve(serving, stopped)),
             replication,
             directory,
         })

@@ -35,7 +35,7 @@ pub(super) async fn carry(
         Err(reason) => tracing::warn!(%to, index, reason, "snapshot could not be sent"),
     }
     let is_in_place = sent.is_ok();
-    // The task that would want to know may have ended.
+    // The driver that would want to know may have ended.
     let _ = network
         .requests
         .send(Request::SnapshotSent { to, is_in_place })

@@ -1,13 +1,13 @@
-//! The task that owns the replica. It shares its thread with everything else of its coordinator, and lets go of it where
-//! others have something to send before the disk is waited for.
+//! Drives the replica. It shares its thread with everything else of its coordinator, and lets go of it where others have
+//! something to send before the disk is waited for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use convoy_consensus::{Committed, Fatal, Members, Output, Rejected, Replica, ReplicaId, Role};
-use convoy_journal::{RealDisk, SnapshotMeta};
+use convoy_journal::{RealDisk, SnapshotMeta, Snapshots};
 use convoy_proto::raft::v1;
-use convoy_state_machine::codec;
+use convoy_state_machine::{Cluster, codec};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -23,7 +23,7 @@ const MOST_AT_ONCE: usize = 4_096;
 /// Ticks after a snapshot that could not be written until the next is tried.
 const SNAPSHOT_RETRY_TICKS: u32 = 100;
 
-/// The task's own.
+/// Owner of the replica.
 pub(super) struct Driver {
     pub(super) replica: Replica<RealDisk>,
     pub(super) tick: Duration,
@@ -49,7 +49,7 @@ pub(super) enum SnapshotTurn {
     After { ticks: u32 },
 }
 
-/// Why the task ends.
+/// Why the driver ends.
 pub(super) enum End {
     /// It was told to, or nobody is left to serve.
     Asked,
@@ -73,7 +73,7 @@ impl Driver {
             self.advance().await?;
         }
         let mut ticks = tokio::time::interval(self.tick);
-        // A task that ran late counts what it missed as one tick: it heard nobody for its own fault.
+        // A driver that ran late counts what it missed as one tick: it heard nobody for its own fault.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let is_tick = tokio::select! {
@@ -194,7 +194,7 @@ impl Driver {
             self.outbox
                 .send_snapshot(self.replica.snapshots(), snapshot);
         }
-        let events = self.events_of(output)?;
+        let events = self.events_of(output).await?;
         if !events.is_empty() && self.events.send(events).await.is_err() {
             return Err(End::Asked);
         }
@@ -223,11 +223,10 @@ impl Driver {
     }
 
     /// What the leader loop has to know, in the order in which it has to.
-    fn events_of(&mut self, output: Output) -> Result<Vec<LogEvent>, End> {
+    async fn events_of(&mut self, output: Output) -> Result<Vec<LogEvent>, End> {
         let mut events = Vec::new();
         if let Some(meta) = &output.restore {
-            let cluster = snapshot_files::read(&self.replica.snapshots(), meta)
-                .map_err(|error| End::Failed(error.to_string()))?;
+            let cluster = read_state(self.replica.snapshots(), meta.clone()).await?;
             tracing::info!(
                 index = meta.index,
                 "state replaced by the leader's snapshot"
@@ -266,6 +265,16 @@ impl Driver {
         let (voters, learners) = (&members.voters, &members.learners);
         tracing::info!(?voters, ?learners, "members");
         self.outbox.keep(members);
+    }
+}
+
+/// On another thread: this one serves, and a state may be large.
+async fn read_state(snapshots: Snapshots<RealDisk>, meta: SnapshotMeta) -> Result<Cluster, End> {
+    let read = tokio::task::spawn_blocking(move || snapshot_files::read(&snapshots, &meta));
+    match read.await {
+        Ok(Ok(cluster)) => Ok(cluster),
+        Ok(Err(error)) => Err(End::Failed(error.to_string())),
+        Err(error) => Err(End::Failed(error.to_string())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The log as the leader loop sees it: requests to the replica's task.
+//! The log as the leader loop sees it: requests to the replica's driver.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,7 +15,7 @@ use super::request::Request;
 use super::snapshot_files;
 use crate::consensus::{Log, LogEvent, ProposalId, ReadId};
 
-/// Requests that wait for the replica's task. More means that the disk can't keep up, and clients should wait.
+/// Requests that wait for the replica's driver. More means that the disk can't keep up, and clients should wait.
 pub(super) const QUEUED_REQUESTS: usize = 8_192;
 
 /// The leader loop's end.
@@ -26,7 +26,7 @@ pub(crate) struct ReplicatedLog {
     /// From the configuration: whoever moves a coordinator writes it there first.
     configured: BTreeMap<ReplicaId, CoordinatorAddress>,
     named: u64,
-    /// What needs no task to be known.
+    /// What needs no driver to be known.
     events: VecDeque<LogEvent>,
 }
 
@@ -52,7 +52,7 @@ impl ReplicatedLog {
         self.named
     }
 
-    /// Whether the task will hear of it.
+    /// Whether the driver will hear of it.
     fn ask(&self, request: Request) -> Result<(), Rejected> {
         self.requests
             .try_send(request)

@@ -57,7 +57,8 @@ impl Outbox {
         }
     }
 
-    /// Lets the other tasks of this thread run until what was queued has left, or waits for the network.
+    /// Lets other tasks of this thread run, until none has anything to do or a few dozen had their turn. Unless many sessions
+    /// are busy, what was queued has left then, or waits for the network.
     pub(super) async fn let_go(&mut self) {
         if std::mem::take(&mut self.is_any_queued) {
             tokio::task::yield_now().await;
@@ -74,7 +75,7 @@ impl Outbox {
         self.queues.retain(|id, _| members.contains(*id));
     }
 
-    /// Sends a snapshot beside everything else; the replica's task hears what became of it.
+    /// Sends a snapshot beside everything else; the replica's driver hears what became of it.
     pub(super) fn send_snapshot(&self, snapshots: Snapshots<RealDisk>, snapshot: SnapshotToSend) {
         tokio::spawn(carry::carry(self.network.clone(), snapshots, snapshot));
     }

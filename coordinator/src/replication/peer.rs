@@ -85,7 +85,7 @@ impl Peer {
 
     /// What waits meanwhile is of no use later.
     async fn pause(&mut self) {
-        // The replica's task may have ended, or have more urgent things to read.
+        // The replica's driver may have ended, or have more urgent things to read.
         let _ = self
             .network
             .requests

@@ -1,11 +1,11 @@
-//! What the replica's task is told.
+//! What the replica's driver is told.
 
 use convoy_consensus::{MembershipChange, ProposalId, ReadId, Rejected, ReplicaId, Status};
 use convoy_journal::SnapshotMeta;
 use convoy_proto::raft::v1;
 use tokio::sync::oneshot;
 
-/// What the replica's task is told.
+/// What the replica's driver is told.
 #[derive(Debug)]
 pub(crate) enum Request {
     Propose {
@@ -42,6 +42,6 @@ pub(crate) enum Request {
     Status(oneshot::Sender<Status>),
     /// The disk failed somewhere else in this process, so that nobody knows what is durable.
     Fail(String),
-    /// The task ends.
+    /// The driver ends.
     Stop,
 }

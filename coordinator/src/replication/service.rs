@@ -167,7 +167,7 @@ impl RaftService {
         if has_ended(&address, self.election_timeout).await {
             tracing::info!(leader = %from, %address, "the leader's process has ended");
             let lost = Request::ConnectionLost { from, birth };
-            // The task that would want to know may have ended.
+            // The driver that would want to know may have ended.
             let _ = self.requests.send(lost).await;
         }
     }
@@ -270,7 +270,7 @@ impl RaftService {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Unwritten { reason, is_fatal })) => {
                 if is_fatal {
-                    // The task that would have to stop may have stopped already.
+                    // The driver that would have to stop may have stopped already.
                     let _ = self.requests.send(Request::Fail(reason.clone())).await;
                 }
                 Err(Status::internal(reason))

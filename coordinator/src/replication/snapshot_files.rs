@@ -40,7 +40,7 @@ fn write(
     writer.finish().map_err(failed)
 }
 
-/// Writes the state on a thread of its own; the replica's task hears what became of it.
+/// Writes the state on a thread of its own; the replica's driver hears what became of it.
 pub(super) fn write_aside(
     snapshots: Snapshots<RealDisk>,
     meta: SnapshotMeta,
@@ -60,7 +60,7 @@ pub(super) fn write_aside(
                 Request::SnapshotWritten(None)
             }
         };
-        // The task that would want to know may have ended.
+        // The driver that would want to know may have ended.
         let _ = requests.blocking_send(outcome);
     };
     let thread = std::thread::Builder::new().name("snapshot".to_owned());

@@ -1,4 +1,4 @@
-//! Brings up the replica: its folder, its state, its task.
+//! Brings up the replica: its folder, its state, its driver.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -109,19 +109,19 @@ pub(crate) struct Started {
     pub(crate) introduction: (MemberId, Member),
 }
 
-/// The task, as the coordinator around it sees it.
+/// The driver, as the coordinator around it sees it.
 #[derive(Debug)]
 pub(crate) struct Replication {
     requests: mpsc::Sender<Request>,
-    task: JoinHandle<()>,
+    driver: JoinHandle<()>,
 }
 
-/// Asks the replica's task from elsewhere. Clones ask the same.
+/// Asks the replica's driver from elsewhere. Clones ask the same.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplicaHandle(mpsc::Sender<Request>);
 
 impl ReplicaHandle {
-    /// None once the task has ended.
+    /// None once the driver has ended.
     pub(crate) async fn status(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
         self.0.send(Request::Status(reply)).await.ok()?;
@@ -138,17 +138,22 @@ impl ReplicaHandle {
 }
 
 impl Replication {
+    fn of(driver: Driver, requests: mpsc::Sender<Request>) -> Self {
+        let failure = driver.failure.clone();
+        let driver = failure.supervise("replica of the log", driver.run());
+        Self { requests, driver }
+    }
+
     pub(crate) fn handle(&self) -> ReplicaHandle {
         ReplicaHandle(self.requests.clone())
     }
 
-    /// Ends the task; its folder is free when this returns.
+    /// Ends the driver; its folder is free when this returns.
     pub(crate) async fn stop(self) {
         // It may have ended already.
         let _ = self.requests.send(Request::Stop).await;
-        if self.task.await.is_err() {
-            tracing::error!("the task of the replica panicked");
-        }
+        // Whatever it came to, it has said so.
+        let _ = self.driver.await;
     }
 }
 
@@ -208,10 +213,9 @@ impl StartReplication {
             snapshot: SnapshotTurn::default(),
             refusals: BTreeMap::new(),
         };
-        let task = tokio::spawn(driver.run());
         Ok(Started {
             log: ReplicatedLog::new(requests.clone(), snapshots, addresses, configured),
-            replication: Replication { requests, task },
+            replication: Replication::of(driver, requests),
             events: told,
             cluster,
             service: raft,

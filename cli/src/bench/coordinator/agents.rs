@@ -117,15 +117,7 @@ async fn attach(
 ) -> anyhow::Result<(Reports, Streaming<v1::AgentDirective>)> {
     let channel = super::endpoint(address)?.connect().await?;
     let (reports, outgoing) = mpsc::channel(WAITING_REPORTS);
-    let hello = v1::AgentHello {
-        protocol_version: PROTOCOL_VERSION,
-        build: env!("CARGO_PKG_VERSION").to_owned(),
-        node_id: format!("node-{number}"),
-        incarnation: random_u64(),
-        slots: 1,
-        advertised_host: address.ip().to_string(),
-        ..v1::AgentHello::default()
-    };
+    let hello = hello(number, address.ip().to_string());
     reports.send(report(Report::Hello(hello))).await?;
     let outgoing = stream::unfold(outgoing, |mut outgoing| async {
         Some((outgoing.recv().await?, outgoing))
@@ -139,6 +131,19 @@ async fn attach(
         "agent {number} was not welcomed, it was told {first:?}"
     );
     Ok((reports, directives))
+}
+
+/// A node with one slot.
+pub(super) fn hello(number: usize, advertised_host: String) -> v1::AgentHello {
+    v1::AgentHello {
+        protocol_version: PROTOCOL_VERSION,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        node_id: format!("node-{number}"),
+        incarnation: random_u64(),
+        slots: 1,
+        advertised_host,
+        ..v1::AgentHello::default()
+    }
 }
 
 fn report(report: Report) -> v1::AgentReport {

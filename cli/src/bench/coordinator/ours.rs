@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use convoy_client::{Caller, CoordinatorsClient, Endpoints, JobsClient, Origin, random_u64};
+use convoy_client::{
+    Caller, ClientError, CoordinatorsClient, Endpoints, JobsClient, Origin, random_u64,
+};
 use convoy_common::ids::JobId;
 use convoy_process::{Spawner, sibling_binary};
 use convoy_proto::v1;
@@ -105,6 +107,11 @@ impl Ours {
         self.members.iter().flatten().try_for_each(Member::check)
     }
 
+    /// Where any of them is reached.
+    pub(super) fn endpoints(&self) -> &Endpoints {
+        self.caller.endpoints()
+    }
+
     /// Clients of their own, found as any client is.
     pub(super) fn caller(&self) -> Caller {
         Caller::new(self.caller.endpoints().clone())
@@ -188,12 +195,23 @@ impl Ours {
         Ok((0..count).map(client).collect())
     }
 
+    /// In the place of all others a new one that can be written to.
+    pub(super) async fn renew(&mut self) -> anyhow::Result<()> {
+        self.cancel_all().await?;
+        let jobs = JobsClient::of(self.caller());
+        self.jobs.push(jobs.submit(spec_json(1), 1).await?);
+        Ok(())
+    }
+
     /// Ends all jobs, so that no agent that comes gets a worker of them.
     pub(super) async fn cancel_all(&mut self) -> anyhow::Result<()> {
         let jobs = JobsClient::of(self.caller());
         for job in std::mem::take(&mut self.jobs) {
-            jobs.cancel(&job, "the benchmark goes on without it")
-                .await?;
+            match jobs.cancel(&job, "the benchmark goes on without it").await {
+                // One whose workers never came may be over.
+                Ok(()) | Err(ClientError::Refused { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

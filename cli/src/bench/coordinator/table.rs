@@ -93,6 +93,28 @@ pub(super) fn gaps(gaps: &Gaps) -> String {
     format!("\nthe longest time without an acknowledged write, {kills} of the leader\n{table}")
 }
 
+/// What a leader's end comes to with thousands of agents.
+pub(super) fn storm(figures: &super::storm::Figures) -> String {
+    let mut table = headed(&[
+        "kill",
+        "no write acknowledged, s",
+        "all agents back, s",
+        "terms",
+    ]);
+    let seconds = figures.gap_seconds.iter().zip(&figures.back_seconds);
+    for (kill, ((gap, back), terms)) in seconds.zip(&figures.terms).enumerate() {
+        let cells = [
+            format!("{}", kill + 1),
+            format!("{gap:.3}"),
+            format!("{back:.1}"),
+            terms.to_string(),
+        ];
+        table.add_row(cells);
+    }
+    let agents = grouped(figures.agents as u64);
+    format!("\nthe leader of {agents} agents is killed, and all look for the next at once\n{table}")
+}
+
 /// What thousands of agents cost.
 pub(super) fn agents(figures: &Figures) -> String {
     let mut table = headed(&["", ""]);
