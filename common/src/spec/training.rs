@@ -20,7 +20,7 @@ pub struct TrainingSpec {
     #[serde(default)]
     #[garde(range(min = 1, max = MAX_DATA_SHARDS))]
     pub data_shards: Option<u32>,
-    /// Determines initial weights, sample order and augmentation.
+    /// Determines initial weights, sample order, augmentation and dropout.
     #[serde(default)]
     #[garde(skip)]
     pub seed: u64,

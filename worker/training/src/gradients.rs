@@ -175,7 +175,7 @@ impl FixedGradients {
         let (scales, exponents) = (self.scales, &self.exponents);
         let (finite, fits) = self.measured.with_i32(|measured| {
             let magnitudes = || measured.iter().map(|bits| magnitude(*bits));
-            let finite = magnitudes().all(f32::is_finite);
+            let finite = magnitudes().all(|magnitude| scales.have_a_sum(magnitude));
             let mut pairs = magnitudes().zip(exponents);
             (
                 finite,

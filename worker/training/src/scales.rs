@@ -21,6 +21,8 @@ const SIGNIFICAND_BITS: u32 = 24;
 pub(crate) struct Scales {
     /// Their largest magnitude: a whole number of f32, so small that the contributions of all shards sum up to an i32.
     limit: f32,
+    /// How many they are.
+    data_shards: u32,
 }
 
 impl Scales {
@@ -29,7 +31,7 @@ impl Scales {
         let most = i32::MAX.cast_unsigned() / data_shards.max(1);
         let spare = (u32::BITS - most.leading_zeros()).saturating_sub(SIGNIFICAND_BITS);
         let limit = (most >> spare << spare) as f32;
-        Self { limit }
+        Self { limit, data_shards }
     }
 
     /// See the field.
@@ -48,6 +50,12 @@ impl Scales {
         let (size, size_fraction) = parts(f64::from(magnitude));
         let exponent = room - size - i32::from(size_fraction > room_fraction);
         exponent.clamp(*EXPONENTS.start(), *EXPONENTS.end())
+    }
+
+    /// Whether floats hold the sum of a gradient of this magnitude from every shard. One that they don't is no better than a
+    /// shard's that is not finite.
+    pub(crate) fn have_a_sum(self, magnitude: f32) -> bool {
+        f64::from(magnitude) * f64::from(self.data_shards) <= f64::from(f32::MAX)
     }
 
     /// Whether gradients of this magnitude were not clamped.
@@ -101,6 +109,15 @@ mod tests {
         assert_eq!(scales.exponent(f32::from_bits(1)), 126);
         assert!(scales.exponent(f32::MAX) >= -126);
         assert!(scales.fits(f32::MAX, scales.exponent(f32::MAX)));
+    }
+
+    #[test]
+    fn gradients_that_only_their_sum_takes_beyond_floats_have_none() {
+        let scales = Scales::new(4);
+        assert!(scales.have_a_sum(f32::MAX / 4.0));
+        assert!(!scales.have_a_sum(f32::MAX / 3.0));
+        assert!(!scales.have_a_sum(f32::INFINITY));
+        assert!(!scales.have_a_sum(f32::NAN));
     }
 
     proptest! {

@@ -99,17 +99,21 @@ impl Snapshot {
     }
 }
 
-/// A snapshot that doesn't fit the job's model and optimizer.
+/// A snapshot that doesn't fit the job's model, optimizer and reproducibility.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
     /// Something is not in it.
-    #[error("the state to restore lacks {name}, which this job's model and optimizer need")]
+    #[error(
+        "the state to restore lacks {name}, which this job's model, optimizer and reproducibility need"
+    )]
     Missing {
         /// Name of the tensor.
         name: String,
     },
     /// Something else is in it.
-    #[error("the state to restore holds {name}, which this job's model and optimizer don't have")]
+    #[error(
+        "the state to restore holds {name}, which this job's model, optimizer and reproducibility don't have"
+    )]
     Unknown {
         /// Name of the tensor.
         name: String,

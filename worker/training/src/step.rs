@@ -62,8 +62,7 @@ impl Trainer {
     /// One optimizer update on one global batch of `batch_samples` samples, of which this member computes `shards` shards.
     ///
     /// # Errors
-    /// If a batch can't be had, libtorch fails or the group breaks. The state then is that from before the step, but for
-    /// the buffers and gradients of the member itself.
+    /// If a batch can't be had, libtorch fails or the group breaks. The state then is that from before the step.
     ///
     /// # Panics
     /// If these are more shards than the job has, for which sums of integers have no room: an error of the caller.
@@ -88,6 +87,10 @@ impl Trainer {
         let taken = std::mem::take(&mut self.batches);
         let mut batches = StepBatches { source, taken };
         let outcome = self.decide(part, &mut batches, &mut watch);
+        if outcome.is_err() {
+            // What the last own shard made of them is no state of the job.
+            self.buffers.restore().map_err(step_failure)?;
+        }
         self.batches = batches.recycle();
         let report = self.apply(tag, &outcome?)?;
         watch.lap(|times| &mut times.update);

@@ -393,7 +393,7 @@ fn check_not_finite(reproducibility: Reproducibility) {
 }
 
 #[test]
-fn a_broken_group_writes_no_parameter_and_leaves_the_trainer_usable() {
+fn a_broken_group_changes_no_state_and_leaves_the_trainer_usable() {
     let folder = tempfile::tempdir().unwrap();
     let (spec, splits) = data(folder.path());
     let mut trainer = trainer(&splits);
@@ -411,15 +411,7 @@ fn a_broken_group_writes_no_parameter_and_leaves_the_trainer_usable() {
     assert!(error.to_string().contains("rank 1 is gone"), "{error}");
 
     trainer.disconnect();
-    let kept = |snapshot: &Snapshot| -> Vec<_> {
-        snapshot
-            .tensors
-            .iter()
-            .filter(|t| !t.name.contains("running_"))
-            .cloned()
-            .collect()
-    };
-    assert_eq!(kept(&trainer.snapshot().unwrap()), kept(&before));
+    assert_eq!(trainer.snapshot().unwrap(), before);
     trainer
         .step(
             tag(0),

@@ -3,7 +3,11 @@
 use super::*;
 
 fn spec(shape: ImageShape) -> TrainerSpec {
-    trainer_spec(small_cnn(), shape, sgd(LEARNING_RATE), SEED)
+    let model = ModelSpec {
+        dropout: 0.2,
+        ..small_cnn()
+    };
+    trainer_spec(model, shape, sgd(LEARNING_RATE), SEED)
 }
 
 /// Takes `steps` steps alone, from the first batch of the job on.
