@@ -37,7 +37,10 @@ pub struct Coordinator {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another process listens there.
-    #[error("{address} is in use: choose another with --listen or stop the process that holds it")]
+    #[error(
+        "{address} is in use: stop the process that holds it, or have the coordinator listen elsewhere (`listen` in its \
+         configuration file, --listen of `convoy run`)"
+    )]
     AddressInUse {
         /// Where it was to listen.
         address: SocketAddr,
@@ -46,7 +49,10 @@ pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenToStrangers),
     /// The system refused.
-    #[error("can't listen on {address}: {source}; choose another with --listen")]
+    #[error(
+        "can't listen on {address}: {source}; have the coordinator listen elsewhere (`listen` in its configuration file, \
+         --listen of `convoy run`)"
+    )]
     Listen {
         /// Where it was to listen.
         address: SocketAddr,

@@ -134,6 +134,8 @@ pub struct Status {
     pub role: Role,
     /// Who belongs to the group, as far as it has applied.
     pub members: Members,
+    /// Whose folders it knows though they are no part of the group, as far as it has applied: their ids are used up.
+    pub departed: Vec<ReplicaId>,
     /// Index of the last entry that it knows to be committed.
     pub commit: u64,
     /// Index of the last entry that was handed out.

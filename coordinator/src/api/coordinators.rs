@@ -29,7 +29,7 @@ impl Coordinators for Api {
         let known = self
             .ask(|reply| Event::Member(MemberRequest::Known { reply }))
             .await?;
-        let replica = self.replica.status().await.ok_or_else(over)?;
+        let replica = self.replica_status().await?;
         Ok(Response::new(self.status_reply(&replica, &known)))
     }
 
@@ -39,10 +39,12 @@ impl Coordinators for Api {
     ) -> Result<Response<v1::AddReply>, Status> {
         let v1::AddRequest { id, address } = request.into_inner();
         let (replica, address) = (replica_id(id)?, host_and_port(&address)?);
+        let departed = self.replica_status().await?.departed;
         self.ask(|reply| {
             Event::Member(MemberRequest::Add {
                 replica,
                 address,
+                departed,
                 reply,
             })
         })
@@ -55,8 +57,15 @@ impl Coordinators for Api {
         request: Request<v1::RemoveRequest>,
     ) -> Result<Response<v1::RemoveReply>, Status> {
         let replica = replica_id(request.into_inner().id)?;
-        self.ask(|reply| Event::Member(MemberRequest::Remove { replica, reply }))
-            .await?;
+        let departed = self.replica_status().await?.departed;
+        self.ask(|reply| {
+            Event::Member(MemberRequest::Remove {
+                replica,
+                departed,
+                reply,
+            })
+        })
+        .await?;
         Ok(Response::new(v1::RemoveReply {}))
     }
 
@@ -75,12 +84,14 @@ impl Coordinators for Api {
             return Err(Status::invalid_argument(why));
         }
         let address = host_and_port(&address)?;
+        let departed = self.replica_status().await?.departed;
         let progress = self
             .ask(|reply| {
                 Event::Member(MemberRequest::Replace {
                     old,
                     new,
                     address,
+                    departed,
                     reply,
                 })
             })
@@ -117,6 +128,10 @@ impl Coordinators for Api {
 }
 
 impl Api {
+    async fn replica_status(&self) -> Result<ReplicaStatus, Status> {
+        self.replica.status().await.ok_or_else(over)
+    }
+
     fn no_transfer(&self, why: &Rejected) -> Status {
         if matches!(why, Rejected::NotLeader { .. }) {
             let leader = self.directory.other_leader();

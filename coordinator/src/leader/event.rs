@@ -151,7 +151,7 @@ impl ClientRequest {
     }
 }
 
-/// What is asked about the coordinators themselves.
+/// What is asked about the coordinators themselves. Whoever is `departed` had a folder, and does not belong to the group.
 #[derive(Debug)]
 pub(crate) enum MemberRequest {
     /// What this coordinator knows, leader or not.
@@ -160,10 +160,12 @@ pub(crate) enum MemberRequest {
         replica: ReplicaId,
         /// `HOST:PORT`
         address: String,
+        departed: Vec<ReplicaId>,
         reply: Reply<()>,
     },
     Remove {
         replica: ReplicaId,
+        departed: Vec<ReplicaId>,
         reply: Reply<()>,
     },
     Replace {
@@ -171,6 +173,7 @@ pub(crate) enum MemberRequest {
         new: ReplicaId,
         /// `HOST:PORT` of the new one.
         address: String,
+        departed: Vec<ReplicaId>,
         reply: Reply<ReplaceProgress>,
     },
 }

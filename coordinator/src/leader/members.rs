@@ -8,10 +8,10 @@ use convoy_state_machine::replica::Replica as Member;
 use convoy_state_machine::version::ClusterVersion;
 use convoy_state_machine::{Answer, Cluster, Command, Refusal};
 
-use super::{
-    KnownMembers, Leader, MemberRequest, Pending, Refused, ReplaceProgress, Reply, Waiting, clients,
-};
+use super::{Leader, Pending, Refused, Reply, Waiting, clients};
 use crate::consensus::Log;
+
+mod requests;
 
 /// Ticks between two tries to make a learner a voter: it takes a second to catch up, or hours.
 const PROMOTION_TICKS: u32 = 5;
@@ -30,6 +30,8 @@ pub(super) struct Membership {
     announced: BTreeMap<MemberId, Member>,
     /// Newcomers, each with whose place it takes.
     replacements: BTreeMap<ReplicaId, ReplicaId>,
+    /// Newcomers, each with the `HOST:PORT` under which it was added.
+    asked: BTreeMap<ReplicaId, String>,
     is_promoting: bool,
     ticks: u32,
 }
@@ -67,6 +69,7 @@ impl Membership {
     pub(super) fn end_term(&mut self) {
         self.announced.clear();
         self.replacements.clear();
+        self.asked.clear();
         self.is_promoting = false;
     }
 }
@@ -94,41 +97,8 @@ impl<L: Log> Leader<L> {
         Ok(())
     }
 
-    pub(super) fn member_requested(&mut self, request: MemberRequest) {
-        match request {
-            MemberRequest::Known { reply } => {
-                let replicas = self.cluster.replicas();
-                reply.give(Ok(KnownMembers {
-                    version: self.cluster.version(),
-                    members: replicas
-                        .map(|(id, member)| (ReplicaId(id.0), member.clone()))
-                        .collect(),
-                }));
-            }
-            MemberRequest::Add {
-                replica,
-                address,
-                reply,
-            } => {
-                if self.membership.members.contains(replica) {
-                    return reply.give(Ok(()));
-                }
-                self.announce_newcomer(replica, address, Some(reply));
-            }
-            MemberRequest::Remove { replica, reply } => self.remove_member(replica, reply),
-            MemberRequest::Replace {
-                old,
-                new,
-                address,
-                reply,
-            } => {
-                let progress = self.replace_member(old, new, address);
-                reply.give(progress);
-            }
-        }
-    }
-
     fn announce_newcomer(&mut self, replica: ReplicaId, address: String, reply: Option<Reply<()>>) {
+        self.membership.asked.insert(replica, address.clone());
         let command = Command::SetMember {
             replica: MemberId(replica.0),
             member: Member {
@@ -140,25 +110,6 @@ impl<L: Log> Leader<L> {
         };
         let step = MemberStep::Known { replica, reply };
         self.propose(command, Waiting::Member(step));
-    }
-
-    fn remove_member(&mut self, replica: ReplicaId, reply: Reply<()>) {
-        let members = &self.membership.members;
-        if !members.contains(replica) {
-            return self.forget_member(replica, Waiting::Client(reply));
-        }
-        if replica == self.directory.own_id() {
-            if members.voters.len() == 1 {
-                let why = format!("{replica} is the last coordinator that votes");
-                return reply.give(Err(Refused::Change(why)));
-            }
-            // The next leader is asked again, and can.
-            self.log.hand_over();
-            return reply.give(Err(Refused::NotLeader { leader: None }));
-        }
-        let reply = Some(reply);
-        let step = MemberStep::Removed { replica, reply };
-        self.change_members(MembershipChange::Remove(replica), step);
     }
 
     fn forget_member(&mut self, replica: ReplicaId, waiting: Waiting) {
@@ -173,42 +124,6 @@ impl<L: Log> Leader<L> {
             command: None,
         };
         self.waiting.insert(proposal, pending);
-    }
-
-    /// Does the next step, whichever that is after those that were done under this leader or another.
-    fn replace_member(
-        &mut self,
-        old: ReplicaId,
-        new: ReplicaId,
-        address: String,
-    ) -> Result<ReplaceProgress, Refused> {
-        let members = &self.membership.members;
-        let is_old_there = members.contains(old);
-        if members.is_voter(new) && !is_old_there {
-            return Ok(ReplaceProgress::Done);
-        }
-        if !is_old_there {
-            let why = format!("{old} does not belong to the cluster");
-            return Err(Refused::Change(why));
-        }
-        if members.is_voter(new) {
-            if old == self.directory.own_id() {
-                self.log.hand_over();
-                return Err(Refused::NotLeader { leader: None });
-            }
-            let step = MemberStep::Removed {
-                replica: old,
-                reply: None,
-            };
-            self.change_members(MembershipChange::Remove(old), step);
-            return Ok(ReplaceProgress::WaitsFor(format!("{old} to leave")));
-        }
-        self.membership.replacements.insert(new, old);
-        if members.contains(new) {
-            return Ok(ReplaceProgress::WaitsFor(format!("{new} to catch up")));
-        }
-        self.announce_newcomer(new, address, None);
-        Ok(ReplaceProgress::WaitsFor(format!("{new} to be added")))
     }
 
     /// The command of a step was applied, or refused.

@@ -7,12 +7,12 @@ use tonic::transport::Channel;
 
 use crate::group::{Group, assert_known, assert_mentions, submit};
 
-async fn at_leader(group: &Group) -> CoordinatorsClient<Channel> {
+pub(crate) async fn at_leader(group: &Group) -> CoordinatorsClient<Channel> {
     let leader = group.leader().await;
     CoordinatorsClient::new(group.channel(leader).await.unwrap())
 }
 
-async fn voters(group: &Group) -> Option<Vec<u64>> {
+pub(crate) async fn voters(group: &Group) -> Option<Vec<u64>> {
     let members = group.leader_now().await?.members;
     let voters = members
         .iter()
@@ -20,7 +20,7 @@ async fn voters(group: &Group) -> Option<Vec<u64>> {
     Some(voters.map(|member| member.id).collect())
 }
 
-async fn wait_for_voters(group: &Group, expected: &[u64]) {
+pub(crate) async fn wait_for_voters(group: &Group, expected: &[u64]) {
     let there = || async { (voters(group).await? == expected).then_some(()) };
     let what = format!("the voters {expected:?}");
     group.eventually(&what, there).await;

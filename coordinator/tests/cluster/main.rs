@@ -7,3 +7,4 @@ mod group;
 mod introductions;
 mod leaders;
 mod proxy;
+mod refusals;

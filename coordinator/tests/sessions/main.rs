@@ -327,10 +327,13 @@ async fn a_port_in_use_is_refused_with_what_to_do() {
     taken.listen = coordinator.address();
     let error = Coordinator::start(taken).await.unwrap_err();
     assert!(matches!(error, StartError::AddressInUse { .. }));
-    assert!(
-        error.to_string().contains("choose another with --listen"),
-        "{error}"
-    );
+    let error = error.to_string();
+    for setting in [
+        "`listen` in its configuration file",
+        "--listen of `convoy run`",
+    ] {
+        assert!(error.contains(setting), "{error}");
+    }
     coordinator.shutdown().await;
 }
 

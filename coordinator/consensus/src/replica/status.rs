@@ -60,6 +60,7 @@ impl<D: Disk> Replica<D> {
             id: self.config.id,
             role: self.role(),
             members: self.members.clone(),
+            departed: self.departed(),
             commit: raft.raft_log.committed,
             applied: self.applied.index,
             first_index: store.start().index + 1,
@@ -68,6 +69,11 @@ impl<D: Disk> Replica<D> {
             journal_bytes: self.journal.bytes(),
             peers: self.peers(),
         }
+    }
+
+    fn departed(&self) -> Vec<ReplicaId> {
+        let known = self.births.all().map(|birth| ReplicaId(birth.replica));
+        known.filter(|id| !self.members.contains(*id)).collect()
     }
 
     fn peers(&self) -> Vec<PeerStatus> {
