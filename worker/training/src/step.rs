@@ -87,11 +87,11 @@ impl Trainer {
         let taken = std::mem::take(&mut self.batches);
         let mut batches = StepBatches { source, taken };
         let outcome = self.decide(part, &mut batches, &mut watch);
+        self.batches = batches.recycle();
         if outcome.is_err() {
             // What the last own shard made of them is no state of the job.
             self.buffers.restore().map_err(step_failure)?;
         }
-        self.batches = batches.recycle();
         let report = self.apply(tag, &outcome?)?;
         watch.lap(|times| &mut times.update);
         self.times = watch.times();
