@@ -6,12 +6,11 @@
 #![expect(unsafe_code, reason = "FFI: tensors and lists cross as pointers")]
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
 
+use crate::flat::Lent;
 use crate::gradient::kind_of;
 use crate::sys::{self, pointer};
 use crate::{FlatBuffer, TorchError};
@@ -24,7 +23,7 @@ pub struct FixedSums {
     raw: *mut sys::FixedSums,
     parameters: usize,
     /// Regions of the memory that are lent.
-    lent: Arc<AtomicUsize>,
+    lent: Lent,
 }
 
 // SAFETY: the pointer is this value's own. Backward uses what it leads to on the thread that runs it, and every other use takes the
@@ -120,8 +119,7 @@ impl FixedSums {
 
     fn check(&self, exponents: usize) {
         assert_eq!(exponents, self.parameters, "exponents of parameters");
-        let lent = self.lent.load(Ordering::Acquire);
-        assert!(lent == 0, "{lent} regions of a flat buffer are lent");
+        self.lent.assert_none();
     }
 }
 

@@ -52,13 +52,29 @@ impl Number {
     }
 }
 
+/// How many regions of a buffer are lent at present. Clones count the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lent(Arc<AtomicUsize>);
+
+impl Lent {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// # Panics
+    /// If one is lent: an error of the caller.
+    pub(crate) fn assert_none(&self) {
+        let lent = self.count();
+        assert!(lent == 0, "{lent} regions of a flat buffer are lent");
+    }
+}
+
 /// One contiguous CPU tensor of f32, i32 or i64. Parameters and gradients are views into it and stay where they are.
 pub struct FlatBuffer {
     tensor: Tensor,
     number: Number,
     elements: usize,
-    /// Regions that are lent at present.
-    lent: Arc<AtomicUsize>,
+    lent: Lent,
 }
 
 impl FlatBuffer {
@@ -76,7 +92,7 @@ impl FlatBuffer {
             tensor,
             number,
             elements,
-            lent: Arc::default(),
+            lent: Lent::default(),
         }
     }
 
@@ -94,14 +110,13 @@ impl FlatBuffer {
     /// # Panics
     /// If a region is lent: an error of the caller.
     pub fn tensor(&self) -> &Tensor {
-        let lent = self.lent.load(Ordering::Acquire);
-        assert!(lent == 0, "{lent} regions of a flat buffer are lent");
+        self.lent.assert_none();
         &self.tensor
     }
 
-    /// How many regions are lent, for who keeps views.
-    pub(crate) fn lent(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.lent)
+    /// For who keeps views.
+    pub(crate) fn lent(&self) -> Lent {
+        self.lent.clone()
     }
 
     /// How many values it holds.
@@ -150,7 +165,7 @@ impl FlatBuffer {
             number,
             _memory: Mutex::new(self.tensor.shallow_clone()),
             is_lent: AtomicBool::new(false),
-            lent: Arc::clone(&self.lent),
+            lent: self.lent.clone(),
         })
     }
 
@@ -228,7 +243,7 @@ pub struct Region {
     /// Keeps the memory alive; never locked.
     _memory: Mutex<Tensor>,
     is_lent: AtomicBool,
-    lent: Arc<AtomicUsize>,
+    lent: Lent,
 }
 
 // SAFETY: the pointer is only followed in `with_elements`, which demands that the region is lent; see the protocol above.
@@ -260,7 +275,7 @@ impl Region {
     /// # Panics
     /// If it is lent already: an error of the caller.
     pub fn lend(&self) {
-        self.lent.fetch_add(1, Ordering::AcqRel);
+        self.lent.0.fetch_add(1, Ordering::AcqRel);
         assert!(
             !self.is_lent.swap(true, Ordering::AcqRel),
             "a region was lent twice"
@@ -270,7 +285,7 @@ impl Region {
     /// Takes the part back, if it is lent.
     pub fn take_back(&self) {
         if self.is_lent.swap(false, Ordering::AcqRel) {
-            self.lent.fetch_sub(1, Ordering::AcqRel);
+            self.lent.0.fetch_sub(1, Ordering::AcqRel);
         }
     }
 

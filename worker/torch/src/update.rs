@@ -3,12 +3,11 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
+use crate::flat::Lent;
 use crate::sys;
 use crate::{FlatBuffer, TorchError};
 
@@ -50,7 +49,7 @@ pub struct FusedUpdate {
     raw: *mut sys::Update,
     states: usize,
     /// Of each buffer, how many regions are lent.
-    lent: Vec<Arc<AtomicUsize>>,
+    lent: Vec<Lent>,
 }
 
 // SAFETY: the pointer is this value's own, and every use of it takes the value exclusively.
@@ -147,11 +146,7 @@ impl FusedUpdate {
     }
 
     fn begin(&self, operation: &'static str, states: usize) -> Result<(), TorchError> {
-        let lent: usize = self
-            .lent
-            .iter()
-            .map(|lent| lent.load(Ordering::Acquire))
-            .sum();
+        let lent: usize = self.lent.iter().map(Lent::count).sum();
         assert!(lent == 0, "{lent} regions of flat buffers are lent");
         if states == self.states {
             return Ok(());
