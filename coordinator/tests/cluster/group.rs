@@ -248,6 +248,15 @@ impl Group {
         .await
     }
 
+    /// Writes something, and waits until every coordinator of three has got it.
+    pub(crate) async fn write_to_all(&self, jobs: &JobsClient) {
+        submit(jobs).await;
+        let applied = self.leader_now().await.unwrap().applied;
+        for id in 1..=3 {
+            self.applied(id, applied).await;
+        }
+    }
+
     /// Looks again and again until there is something.
     pub(crate) async fn eventually<T, F>(&self, what: &str, look: impl Fn() -> F) -> T
     where

@@ -127,11 +127,7 @@ async fn stream_that_claims_to_be_the_leaders_does_not_depose_it_when_it_ends() 
             };
             deliver(&group, id, first).await.unwrap();
         }
-        submit(&jobs).await;
-        let applied = group.leader_now().await.unwrap().applied;
-        for id in 1..=3 {
-            group.applied(id, applied).await;
-        }
+        group.write_to_all(&jobs).await;
     }
     let now = group.leader_now().await.unwrap();
     assert_eq!((now.id, now.term), (leader.id, leader.term));

@@ -32,11 +32,7 @@ async fn leader_that_lives_leads_on_when_all_its_connections_break_together() {
     for _ in 0..3 {
         group.break_connections_from(leader.id);
         // What both followers have got came on new connections.
-        submit(&jobs).await;
-        let applied = group.leader_now().await.unwrap().applied;
-        for id in 1..=3 {
-            group.applied(id, applied).await;
-        }
+        group.write_to_all(&jobs).await;
     }
     let now = group.leader_now().await.unwrap();
     assert_eq!((now.id, now.term), (leader.id, leader.term));
