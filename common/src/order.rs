@@ -24,11 +24,8 @@ impl SampleOrder {
     pub fn new(seed: u64, epoch: EpochIndex, samples: u64) -> Self {
         let bits = u64::BITS - samples.saturating_sub(1).leading_zeros();
         let half_bits = bits.div_ceil(2).max(1);
-        let mut state = mix(seed ^ mix(u64::from(epoch.0).wrapping_add(0x9e37_79b9_7f4a_7c15)));
-        let keys = std::array::from_fn(|_| {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            mix(state)
-        });
+        let mut draws = SplitMix64::new(mix(seed ^ spread(u64::from(epoch.0))));
+        let keys = std::array::from_fn(|_| draws.draw());
         Self {
             samples,
             half_bits,
@@ -73,10 +70,35 @@ pub fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
+/// As [`mix`], for values of which 0, which `mix` leaves as it is, is one: the first draw of [`SplitMix64`] from `value`.
+#[must_use]
+pub fn spread(value: u64) -> u64 {
+    SplitMix64::new(value).draw()
+}
+
+/// Numbers that follow from a seed, with a state of 64 bits: see [`mix`].
+#[derive(Clone, Debug)]
+pub struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// The numbers of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
+        // The golden ratio in 64 bits.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+}
+
 /// The hash of a sample's index that the accounting sums: a set of samples is recognised by the wrapping sum of its hashes.
 #[must_use]
 pub fn sample_hash(sample: u64) -> u64 {
-    mix(sample.wrapping_add(0x9e37_79b9_7f4a_7c15))
+    spread(sample)
 }
 
 /// The accounting's sum over every sample of a dataset of `samples` once: what the sum of a whole epoch must be.

@@ -3,25 +3,22 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use convoy_common::order::mix;
+use convoy_common::order::SplitMix64;
 
-/// SplitMix64: the same seed draws the same numbers.
+/// The same seed draws the same numbers.
 #[derive(Clone, Debug)]
-pub struct Random {
-    state: u64,
-}
+pub struct Random(SplitMix64);
 
 impl Random {
     /// Begins to draw.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { state: seed }
+        Self(SplitMix64::new(seed))
     }
 
     /// Any number.
     pub fn draw(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.state)
+        self.0.draw()
     }
 
     /// Below `bound`, which is not 0.

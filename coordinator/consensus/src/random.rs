@@ -1,21 +1,18 @@
 //! Numbers drawn from a seed.
 
-use convoy_common::order::mix;
+use convoy_common::order::SplitMix64;
 
-/// SplitMix64: small, and good enough to spread elections.
+/// Good enough to spread elections.
 #[derive(Clone, Debug)]
-pub(crate) struct Random {
-    state: u64,
-}
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed }
+        Self(SplitMix64::new(seed))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.state)
+        self.0.draw()
     }
 
     /// Below `bound`, which is not 0.

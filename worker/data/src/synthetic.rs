@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use convoy_common::order::mix;
+use convoy_common::order::{SplitMix64, mix};
 use convoy_common::spec::{AugmentSpec, DataFiles, DataSpec, IdxPaths};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -202,16 +202,15 @@ impl SyntheticDataset {
         let distance = column * (side / 2 - 1) / i64::from(columns - 1).max(1);
         let middle = side / 2 + jitter(mix(seed ^ 2));
         let radius = (side / 6).max(1);
-        let mut noise = seed;
+        let mut noise = SplitMix64::new(seed);
         let mut image = Vec::with_capacity((side * side) as usize);
         for y in 0..side {
             for x in 0..side {
-                noise = noise.wrapping_add(0x9e37_79b9_7f4a_7c15);
                 let across = (x - middle).abs() - distance;
                 let squared = across * across + (y - centre_y) * (y - centre_y);
                 let blob = (190 - 140 * squared / (radius * radius)).max(0);
                 // At most 190 + 63.
-                image.push((blob + (mix(noise) % 64) as i64) as u8);
+                image.push((blob + (noise.draw() % 64) as i64) as u8);
             }
         }
         image

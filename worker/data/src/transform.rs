@@ -4,14 +4,11 @@
 mod tests;
 
 use convoy_common::ids::StepIndex;
-use convoy_common::order::mix;
+use convoy_common::order::{SplitMix64, mix, spread};
 use convoy_common::spec::AugmentSpec;
 
 use crate::dataset::ImageShape;
 use crate::error::DataError;
-
-/// The golden ratio in 64 bits: `SplitMix64`'s increment.
-const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Keeps the draws apart from whatever else is drawn from the job's seed; the value means nothing.
 const AUGMENTATION: u64 = 0xa06f_3a7c_5b19_d2e4;
@@ -323,24 +320,19 @@ pub(crate) fn check_normalisation(
     Ok(())
 }
 
-/// The random numbers of one image: `SplitMix64` from a state that mixes seed, step and position.
-struct Draws {
-    state: u64,
-}
+/// The random numbers of one image, from a state that mixes seed, step and position.
+struct Draws(SplitMix64);
 
 impl Draws {
     fn of(seed: u64, step: StepIndex, position: u64) -> Self {
         let keyed = mix(seed.wrapping_add(AUGMENTATION));
-        let of_step = mix(keyed.wrapping_add(step.0).wrapping_add(INCREMENT));
-        Self {
-            state: mix(of_step.wrapping_add(position).wrapping_add(INCREMENT)),
-        }
+        let of_step = spread(keyed.wrapping_add(step.0));
+        Self(SplitMix64::new(spread(of_step.wrapping_add(position))))
     }
 
     /// A number in `0..bound`, from the high bits of a product (Lemire, "Fast Random Integer Generation in an Interval",
     /// 2019); for bounds this small its bias is below 2^-56.
     fn below(&mut self, bound: u64) -> u64 {
-        self.state = self.state.wrapping_add(INCREMENT);
-        ((u128::from(mix(self.state)) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.0.draw()) * u128::from(bound)) >> 64) as u64
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use convoy_common::ids::{ShardIndex, StepIndex};
-use convoy_common::order::mix;
+use convoy_common::order::{SplitMix64, mix, spread};
 use convoy_torch::FlatBuffer;
 use tch::{Kind, TchError, Tensor};
 
@@ -12,13 +12,11 @@ use super::Pass;
 
 /// Keeps the draws apart from whatever else is drawn from the job's seed; the value means nothing.
 const DROPOUT: u64 = 0x6a09_e667_f3bc_c908;
-/// The increment of `SplitMix64`.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The seed of a shard's draws in one step: the same on whichever worker computes it.
 pub(crate) fn seed(job: u64, step: StepIndex, shard: ShardIndex) -> u64 {
     let keyed = mix(job.wrapping_add(DROPOUT));
-    mix(keyed ^ mix(step.0.wrapping_add(GOLDEN))) ^ u64::from(shard.0)
+    mix(keyed ^ spread(step.0)) ^ u64::from(shard.0)
 }
 
 /// Leaves out values at random.
@@ -61,11 +59,10 @@ impl Dropout {
         let bound = (self.rate * 4_294_967_296.0) as u64;
         let factor = |draw: u64| if draw < bound { 0.0 } else { kept };
         memory.with_f32(|factors| {
-            let mut state = seed;
+            let mut pairs = SplitMix64::new(seed);
             for pair in factors[..count].chunks_mut(2) {
-                state = state.wrapping_add(GOLDEN);
-                let draws = mix(state);
-                for (value, draw) in pair.iter_mut().zip([draws & 0xffff_ffff, draws >> 32]) {
+                let both = pairs.draw();
+                for (value, draw) in pair.iter_mut().zip([both & 0xffff_ffff, both >> 32]) {
                     *value = factor(draw);
                 }
             }
